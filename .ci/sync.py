@@ -1,0 +1,81 @@
+"""Is the library what the notebooks export, are the notebooks clean, and is README.md the home page?
+
+Exports a copy of nbs/ into an empty library and compares: an edited .py, a stale module and a missing one
+all show, which `nbdev_export && git diff` does not see. Then cleans the copy and compares that too.
+
+    python .ci/sync.py [--write]    exit 1 and a line per difference; --write mends them instead
+"""
+
+import filecmp
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(command: str, cwd: Path):
+    "Run one of nbdev's commands in `cwd`; nbdev_clean only warns when it fails, so anything it says is a failure."
+    done = subprocess.run([Path(sys.executable).parent / command], cwd=cwd, capture_output=True, text=True)
+    if done.returncode or done.stderr.strip():
+        sys.exit(f"{command} failed:\n{done.stdout}{done.stderr}")
+
+
+def differences(made: Path, kept: Path, pattern: str):
+    "The files of `pattern` that differ, are stale or are missing, as sentences."
+    made_files, kept_files = ({p.name for p in folder.glob(pattern)} for folder in (made, kept))
+    name = kept.name
+    yield from (f"{name}/{n}: no notebook exports it any more; delete it" for n in sorted(kept_files - made_files))
+    yield from (f"{name}/{n}: is missing" for n in sorted(made_files - kept_files))
+    for n in sorted(made_files & kept_files):
+        if not filecmp.cmp(made / n, kept / n, shallow=False):
+            yield f"{name}/{n}: is not what the notebooks make of it"
+
+
+def readme(notebook: Path) -> str:
+    "README.md as nbconvert renders the home page, without the front matter of the site."
+    from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import RegexRemovePreprocessor, TagRemovePreprocessor
+
+    exporter = MarkdownExporter()
+    exporter.register_preprocessor(RegexRemovePreprocessor(patterns=[r"#\| *hide"]), enabled=True)
+    text, _ = exporter.from_filename(str(notebook))
+    return text.strip() + "\n"
+
+
+def check(root: Path, write: bool = False) -> list:
+    "Compare (or, with `write`, mend) the checkout at `root`; the differences found, as sentences."
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, root.name)
+        copy.mkdir()
+        shutil.copytree(root / "nbs", copy / "nbs", ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_proc"))
+        shutil.copy(root / "settings.ini", copy)
+        (copy / "ser_nbdev").mkdir()
+        run("nbdev_export", copy)
+        exported = copy / "ser_nbdev"
+        found += differences(exported, root / "ser_nbdev", "*.py")
+        run("nbdev_clean", copy)
+        found += differences(copy / "nbs", root / "nbs", "*.ipynb")
+        if (root / "nbs" / "tutorials").is_dir():
+            found += differences(copy / "nbs" / "tutorials", root / "nbs" / "tutorials", "*.ipynb")
+        (copy / "README.md").write_text(readme(copy / "nbs" / "index.ipynb"), encoding="utf-8")
+        found += differences(copy, root, "README.md")
+        if write:
+            for old in (root / "ser_nbdev").glob("*.py"):
+                if not (exported / old.name).exists():
+                    old.unlink()
+            for made in [*exported.glob("*.py"), *(copy / "nbs").rglob("*.ipynb"), copy / "README.md"]:
+                target = root / made.relative_to(copy)
+                if not target.exists() or not filecmp.cmp(made, target, shallow=False):
+                    shutil.copyfile(made, target)
+    return found
+
+
+if __name__ == "__main__":
+    write = sys.argv[1:] == ["--write"]
+    found = check(ROOT, write)
+    print("\n".join(found) or "The library, the notebooks and the README are in step.")
+    sys.exit(bool(found) and not write)
