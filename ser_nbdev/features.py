@@ -8,7 +8,8 @@ __all__ = ['FEATURES_VERSION', 'spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_fil
            'add_noise', 'mask', 'Augment', 'FeatureCache', 'extract']
 
 # %% ../nbs/03_features.ipynb #576253ca
-import hashlib, io, json, os, tempfile, time, warnings
+import hashlib, io, json, os, time, warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from math import ceil, factorial
@@ -30,8 +31,8 @@ def _check(clip):
     "`clip` as a one-dimensional float array, or a `ValueError` that says what it is instead."
     clip = np.asarray(clip)
     if clip.ndim != 1 or not len(clip) or clip.dtype.kind != "f":
-        raise ValueError(f"A clip is a one-dimensional float array of at least one sample; this is {clip.dtype} of"
-                         f" shape {clip.shape}; `ser_nbdev.audio.load` makes one from any file or array.")
+        raise ValueError(f"A clip is a one-dimensional float array of at least one sample, not {clip.dtype}"
+                         f" of shape {clip.shape}; `ser_nbdev.audio.load` makes one from any file or array.")
     return clip
 
 # %% ../nbs/03_features.ipynb #e9c42a90
@@ -84,7 +85,7 @@ def mel_filters(
     nyquist = rate / 2
     fmax = nyquist if fmax is None else fmax
     if not 0 <= fmin < fmax <= nyquist:
-        raise ValueError(f"The mel range {fmin} to {fmax} Hz exceeds 0 to {nyquist} Hz, half the sample rate.")
+        raise ValueError(f"The mel range {fmin} to {fmax} Hz leaves 0 to {nyquist} Hz, half the sample rate.")
     edges = mel_to_hz(np.linspace(*hz_to_mel([fmin, fmax], htk), n_mels + 2), htk)
     knee = 0.6 * nyquist * min(warp, 1)
     edges = np.interp(edges, [0, knee, nyquist], [0, knee / warp, nyquist])[:, None]
@@ -249,6 +250,9 @@ class Frontend:
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"Frontend: {name} is one of {allowed}, not {value!r}.")
+        for name in ("n_fft", "hop", "n_mels", "n_mfcc"):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
         mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax) # refuses a wrong range
         if self.kind == "mfcc": dct_matrix(self.n_mels, self.n_mfcc)
 
@@ -433,9 +437,8 @@ class FeatureCache:
     ):
         self.folder, self._warned = Path(folder), False
         for part in self.folder.glob("*/*.part"): # left by writers that were killed over an hour ago
-            try:
+            with suppress(OSError):
                 if time.time() - part.stat().st_mtime > 3600: part.unlink()
-            except OSError: pass
 
 @patch
 def path(
@@ -461,15 +464,15 @@ def _read(self:FeatureCache, path):
 @patch
 def _write(self:FeatureCache, path, x):
     "Store the entry in one piece; where that fails, say so once and go on."
-    part, data = None, io.BytesIO()
-    np.save(data, x, allow_pickle=False)
+    file = io.BytesIO()
+    np.save(file, x, allow_pickle=False)
+    part = path.with_suffix(f".{os.urandom(6).hex()}.part") # a name that no other writer has
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(suffix=".part", dir=path.parent)
-        with open(handle, "wb") as f: f.write(data.getvalue() + hashlib.sha256(data.getvalue()).digest())
+        part.write_bytes(file.getvalue() + hashlib.sha256(file.getvalue()).digest())
         os.replace(part, path)
     except OSError as e:
-        if part and os.path.exists(part): os.unlink(part)
+        with suppress(OSError): part.unlink()
         if not self._warned:
             warnings.warn(f"The feature cache {self.folder} can't be written ({e.strerror or e}); "
                           "features are computed each time.")
