@@ -15,6 +15,7 @@ from page_stub import SHARES, Stub, served
 
 from ser_nbdev import audio, serving
 from ser_nbdev.webapp import create_app
+from ser_nbdev.webapp.views import rendered
 
 RATE = 16000
 
@@ -213,6 +214,12 @@ def test_the_card_is_a_click_away(client):
     page = client.get("/model")
     assert page.status_code == 200 and card.splitlines()[0].lstrip("# ") in page.text
     assert serving.Bundle().card["name"] in client.get("/").text
+
+
+def test_a_card_is_rendered_and_never_obeyed():
+    html = str(rendered("# A\n\n| a | b |\n| - | -: |\n| x | 1 |\n\n<script>alert(1)</script> [l](javascript:alert(1)) **b**"))
+    assert "<h1>A</h1>" in html and '<td class="to-right">1</td>' in html and "<strong>b</strong>" in html
+    assert "<script" not in html and "href" not in html and "style=" not in html
 
 
 # ---- nothing of the client's touches a path

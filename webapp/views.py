@@ -1,5 +1,6 @@
 """The addresses of the service, each a few lines."""
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request, send_file
+from markupsafe import Markup
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ser_nbdev import audio, serving
@@ -94,10 +95,23 @@ def sample(name):
     return send_file(path, conditional=True)
 
 
+def rendered(markdown):
+    "Markdown as HTML; what is HTML in it is shown, not obeyed, and alignment is a class: no inline style passes."
+    from markdown_it import MarkdownIt
+
+    md = MarkdownIt("js-default")
+    tokens = md.parse(markdown)
+    for token in tokens:
+        if style := token.attrs.pop("style", None):
+            token.attrSet("class", str(style).replace("text-align:", "to-"))
+    return Markup(md.renderer.render(tokens, md.options, {}))
+
+
 @views.get("/model")
 def model():
     "The card of the bundle that answers, as its author wrote it."
-    return render_template("model.html", text=(recognizer().bundle.folder / "card.md").read_text(encoding="utf-8"))
+    text = (recognizer().bundle.folder / "card.md").read_text(encoding="utf-8")
+    return render_template("model.html", card=rendered(text))
 
 
 @views.get("/emotions.css")
@@ -120,7 +134,7 @@ def bundle():
 
 
 @views.app_template_filter()
-def length(seconds):
+def lasting(seconds):
     "A duration for people: 1.4 s, 45 s, 10 minutes."
     if seconds < 90:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
