@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'dct_matrix', 'mfcc',
-           'baseline_features', 'deltas', 'trim', 'preemphasis', 'Frontend', 'speed', 'tempo', 'pitch', 'tilt',
-           'add_noise', 'mask', 'Augment', 'FeatureCache', 'extract']
+           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_track', 'melody', 'Frontend', 'speed', 'tempo',
+           'pitch', 'tilt', 'add_noise', 'mask', 'Augment', 'FeatureCache', 'extract']
 
 # %% ../nbs/03_features.ipynb #576253ca
 import hashlib, io, json, os, time, warnings
@@ -217,6 +217,68 @@ def preemphasis(
     first = 3 * clip[:1] - clip[1:2]
     return np.concatenate([first, clip[1:] - coef * clip[:-1]]).astype(np.float32)
 
+# %% ../nbs/03_features.ipynb #25bc6d61
+PERIODS = 1024, 1280 # samples a frame, and of its Fourier transform: room for the frame and a period
+
+def _autocorrelation(clip, hop, lags):
+    "Autocorrelation of each frame for `lags` lags, 1 at lag 0; near 0 for frames 60 dB below the clip."
+    n, size = PERIODS
+    x = _check(clip) / np.sqrt(max(np.mean(np.square(clip)), 1e-12))
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)[::hop]
+    window = _hann(n).astype(np.float32)
+    a = np.empty((len(frames), lags), np.float32)
+    for i in range(0, len(frames), 64):
+        z = np.fft.rfft((frames[i:i+64] - frames[i:i+64].mean(axis=1, keepdims=True)) * window, size)
+        a[i:i+64] = np.fft.irfft(z.real ** 2 + z.imag ** 2, size)[:, :lags]
+    alone = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2)[:lags]
+    return a / ((a[:, :1] + 1e-3) * (alone / alone[0]))
+
+# %% ../nbs/03_features.ipynb #2826db73
+def _best_way(octaves, score, leap=0.35):
+    "For each frame, which candidate lies on the way of highest score; both inputs (frames, candidates)."
+    cost = leap * np.minimum(np.abs(octaves[1:, :, None] - octaves[:-1, None, :]), 1)
+    back, total = [], score[0]
+    for t in range(len(cost)):
+        way = total - cost[t]
+        back.append(way.argmax(axis=1))
+        total = score[t + 1] + way.max(axis=1)
+    best = [int(total.argmax())]
+    for b in reversed(back): best.append(b[best[-1]])
+    return np.array(best[::-1])
+
+# %% ../nbs/03_features.ipynb #ffc79b0d
+def pitch_track(
+    clip:np.ndarray, # samples at 16 kHz, shape (n,)
+    hop:int=160, # samples from one frame to the next
+    low:float=70.0, # hertz, the lowest pitch looked for
+    high:float=600.0, # hertz, the highest
+) -> tuple: # pitch in hertz (where there is none, a guess) and voicing, 0 to 1: two arrays (1 + n // hop,)
+    "Fundamental frequency by autocorrelation, after Boersma (1993), by the smoothest way through."
+    first, last = int(SAMPLE_RATE / high), int(SAMPLE_RATE / low)
+    a = _autocorrelation(clip, hop, last + 2)
+    s = a[:, first:last] - 0.02 * np.log2(np.arange(first, last) / first) # two periods fit too: rather one
+    peak = (s[:, 1:-1] > s[:, :-2]) & (s[:, 1:-1] >= s[:, 2:])
+    s = np.pad(np.where(peak, s[:, 1:-1], -1), ((0, 0), (1, 1)), constant_values=-1)
+    four = np.argpartition(-s, 4, axis=1)[:, :4]
+    i, lags = np.arange(len(a)), four + first
+    lag = lags[i, _best_way(-np.log2(lags), np.take_along_axis(s, four, axis=1))]
+    left, top, right = a[i, lag - 1], a[i, lag], a[i, lag + 1] # the peak is that of the parabola through them
+    bend = np.minimum(left - 2 * top + right, -1e-6)
+    return SAMPLE_RATE / (lag + np.clip((left - right) / 2 / bend, -0.5, 0.5)), np.clip(top, 0, 1)
+
+# %% ../nbs/03_features.ipynb #4f0113f3
+def melody(
+    clip:np.ndarray, # samples at 16 kHz, shape (n,)
+    hop:int=160, # samples from one frame to the next
+) -> np.ndarray: # shape (1 + n // hop, 2), float32: octaves above the clip's mean pitch, and voicing, 0 to 1
+    "The course of the pitch, relative to its own mean, and of the voicing."
+    hz, voiced = pitch_track(clip, hop)
+    sure = np.flatnonzero(voiced > 0.6)
+    if len(sure) < 5: sure = np.sort(np.argsort(-voiced)[:5]) # hardly any voice: the best there is
+    octaves = np.log2(hz[sure])
+    line = np.interp(np.arange(len(hz)), sure, octaves - octaves.mean())
+    return np.stack([line, voiced], axis=1).astype(np.float32)
+
 # %% ../nbs/03_features.ipynb #55563c8a
 def _from_dict(cls, settings):
     "A `cls` from `settings`; unknown ones are refused, for they would silently do nothing."
@@ -231,7 +293,8 @@ def _from_dict(cls, settings):
 class Frontend:
     """Settings that turn a clip into features; call it with a clip.
 
-    The steps run in this order: trim, pre-emphasis, log-mel or MFCC, `drop_energy`, deltas, normalisation."""
+    The steps run in this order: trim, pre-emphasis, log-mel or MFCC, `drop_energy`, normalisation, pitch,
+    averaging, deltas."""
     kind: str = "mfcc"  # "mfcc" or "logmel"
     n_fft: int = 512  # samples a frame (at 16 kHz, 32 ms)
     hop: int = 160  # samples from one frame to the next (10 ms)
@@ -242,26 +305,34 @@ class Frontend:
     preemphasis: float = 0.0  # coefficient; 0: off
     trim: float | None = None  # decibels below the loudest frame that are silence at both ends; None: off
     drop_energy: bool = False  # leave out MFCC 0, which follows the microphone's distance
-    deltas: int = 0  # 1: slopes too, 2: curvatures too
     normalise: str = "none"  # per clip and feature: "mean" taken off; "meanvar": and divided by the deviation
+    pitch: bool = False  # the two columns of `melody` too
+    average: int = 1  # neighbouring frames that are averaged into one
+    deltas: int = 0  # 1: slopes too, 2: curvatures too
 
     def __post_init__(self):
         choices = dict(kind=("mfcc", "logmel"), deltas=(0, 1, 2), normalise=("none", "mean", "meanvar"))
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"Frontend: {name} is one of {allowed}, not {value!r}.")
-        for name in ("n_fft", "hop", "n_mels", "n_mfcc"):
+        for name in ("n_fft", "hop", "n_mels", "n_mfcc", "average"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
         mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax) # refuses a wrong range
         if self.kind == "mfcc": dct_matrix(self.n_mels, self.n_mfcc)
 
 # %% ../nbs/03_features.ipynb #d91456e6
+def _averaged(x, n):
+    "The mean of each `n` rows; the last ones may be fewer."
+    starts = np.arange(0, len(x), n)
+    return np.add.reduceat(x, starts) / np.diff(starts, append=len(x))[:, None].astype(np.float32)
+
+# %% ../nbs/03_features.ipynb #dbc4b5c0
 @patch(as_prop=True)
 def n_features(self:Frontend) -> int:
     "Columns of the result."
     n = self.n_mels if self.kind == "logmel" else self.n_mfcc - self.drop_energy
-    return n * (1 + self.deltas)
+    return (n + 2 * self.pitch) * (1 + self.deltas)
 
 @patch
 def __call__(
@@ -271,14 +342,15 @@ def __call__(
 ) -> np.ndarray: # shape (frames, n_features), float32
     "The features of `clip`."
     if self.trim is not None: clip = trim(clip, self.trim)
-    if self.preemphasis: clip = preemphasis(clip, self.preemphasis)
     same = dict(n_fft=self.n_fft, hop=self.hop, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax, warp=warp)
-    if self.kind == "logmel": x = log_mel(clip, **same)
-    else: x = mfcc(clip, self.n_mfcc, **same)[:, int(self.drop_energy):]
-    x = np.hstack([x] + [deltas(x, order=i + 1) for i in range(self.deltas)])
+    y = preemphasis(clip, self.preemphasis) if self.preemphasis else clip
+    if self.kind == "logmel": x = log_mel(y, **same)
+    else: x = mfcc(y, self.n_mfcc, **same)[:, int(self.drop_energy):]
     if self.normalise != "none": x = x - x.mean(axis=0)
     if self.normalise == "meanvar": x = x / np.maximum(x.std(axis=0), 1e-3)
-    return x
+    if self.pitch: x = np.hstack([x, melody(clip, self.hop)])
+    if self.average > 1: x = _averaged(x, self.average)
+    return np.hstack([x] + [deltas(x, order=i + 1) for i in range(self.deltas)])
 
 # %% ../nbs/03_features.ipynb #cd99bf40
 @patch
@@ -323,10 +395,11 @@ def tempo(
 def pitch(
     clip:np.ndarray, # samples, shape (n,)
     semitones:float, # 12 is an octave up
-) -> np.ndarray: # about n samples
-    "Change pitch and formants and leave the tempo alone."
+    pace:float=1.0, # tempo of the result: 1.1 speaks 10 % faster
+) -> np.ndarray: # about n / pace samples
+    "Change pitch and formants, and the tempo only as `pace` says."
     factor = 2 ** (semitones / 12)
-    return tempo(speed(clip, factor), 1 / factor)
+    return tempo(speed(clip, factor), pace / factor)
 
 # %% ../nbs/03_features.ipynb #5558eb33
 def tilt(
@@ -355,41 +428,45 @@ def add_noise(
 def mask(
     x:np.ndarray, # features, shape (frames, n)
     rng:np.random.Generator, # where chance comes from
-    time:float=0.1, # longest stretch that goes missing, as a share of the frames
-    columns:int=0, # most neighbouring columns that go missing; sensible for log-mel bands
+    time:float=0.2, # longest stretch that goes missing, as a share of the frames
+    columns:float=0.0, # largest share of the columns that go missing, each by itself
 ) -> np.ndarray: # shape (frames, n), a copy
-    "Hide one random stretch of time and one random band of columns behind the column's mean (SpecAugment)."
+    "Hide a random stretch of time and random columns behind the column's mean."
     x, mean = x.copy(), x.mean(axis=0)
-    n, c = rng.integers(int(time * len(x)) + 1), rng.integers(columns + 1)
-    i, j = rng.integers(len(x) - n + 1), rng.integers(x.shape[1] - c + 1)
-    x[i:i+n], x[:, j:j+c] = mean, mean[j:j+c]
+    n = rng.integers(int(time * len(x)) + 1)
+    start = rng.integers(len(x) - n + 1)
+    gone = rng.random(x.shape[1]) < columns * rng.random()
+    x[start:start + n], x[:, gone] = mean, mean[gone]
     return x
 
 # %% ../nbs/03_features.ipynb #b4bb6486
 @dataclass(frozen=True)
 class Augment:
-    "Ranges that changes are drawn from; None leaves a change out. Call it with a clip and a generator."
-    speed: tuple | None = (0.9, 1.1)  # factor
-    pitch: tuple | None = (-2, 2)  # semitones
-    tempo: tuple | None = (0.85, 1.2)  # factor
+    "Ranges that changes are drawn from; None leaves a change out."
+    pitch: tuple | None = (-4, 4)  # semitones
+    tempo: tuple | None = (0.75, 1.35)  # factor
+    formants: tuple | None = (0.82, 1.22)  # factor, for `features` only
     tilt: tuple | None = (-3, 3)  # decibels an octave
     snr: tuple | None = (10, 40)  # decibels
-    gain: tuple | None = (-10, 10)  # decibels
-    warp: tuple | None = (0.88, 1.14)  # factor, drawn by `draw_warp`
-    chance: float = 0.5  # probability of each change
+    chance: float = 0.8  # probability of each change
 
 # %% ../nbs/03_features.ipynb #9f35b772
 @patch
-def _draw(self:Augment, name, rng):
-    "A number from the range called `name`, or None where chance leaves it out; the draws happen in any case."
+def _draw(self:Augment, name, default, rng):
+    "A number from the range called `name`, or `default` by chance; either way the generator moves on alike."
     chosen, place = rng.random(2)
     span = getattr(self, name)
-    return None if span is None or chosen >= self.chance else span[0] + place * (span[1] - span[0])
+    return default if span is None or chosen >= self.chance else span[0] + place * (span[1] - span[0])
 
 @patch
-def draw_warp(self:Augment, rng:np.random.Generator) -> float: # 1.0 for no warp
-    "A factor for the `warp` argument of a `Frontend`."
-    return self._draw("warp", rng) or 1.0
+def _change(self:Augment, clip, rng):
+    "The changed clip, and the factor by which its formants have moved."
+    semitones, pace = self._draw("pitch", 0.0, rng), self._draw("tempo", 1.0, rng)
+    slope, snr = self._draw("tilt", 0.0, rng), self._draw("snr", None, rng)
+    if semitones or pace != 1: clip = pitch(clip, semitones, pace)
+    if slope: clip = tilt(clip, slope)
+    if snr is not None: clip = add_noise(clip, snr, rng)
+    return clip, 2 ** (semitones / 12)
 
 @patch
 def __call__(
@@ -398,11 +475,19 @@ def __call__(
     rng:np.random.Generator, # where chance comes from
 ) -> np.ndarray: # the changed clip, float32; its length may differ
     "Apply each change with the probability `chance`."
-    for name, change in dict(speed=speed, pitch=pitch, tempo=tempo, tilt=tilt).items():
-        if (amount := self._draw(name, rng)) is not None: clip = change(clip, amount)
-    if (snr := self._draw("snr", rng)) is not None: clip = add_noise(clip, snr, rng)
-    if (gain := self._draw("gain", rng)) is not None: clip = clip * np.float32(10 ** (gain / 20))
-    return clip
+    return self._change(clip, rng)[0]
+
+# %% ../nbs/03_features.ipynb #779091e2
+@patch
+def features(
+    self:Augment,
+    clip:np.ndarray, # samples at 16 kHz, shape (n,)
+    frontend:Frontend, # what makes the features
+    rng:np.random.Generator, # where chance comes from
+) -> np.ndarray: # shape (frames, n_features), float32
+    "Features of the changed clip, with formants of their own."
+    clip, moved = self._change(clip, rng)
+    return frontend(clip, warp=self._draw("formants", 1.0, rng) / moved)
 
 # %% ../nbs/03_features.ipynb #48314b7a
 @patch

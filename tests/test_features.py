@@ -81,17 +81,26 @@ def test_baseline_features_equal_the_baselines(tmp_path, seconds):
     np.testing.assert_allclose(ft.baseline_features(load(path)), theirs, rtol=3e-7, atol=1e-4)
 
 
+@pytest.mark.parametrize("clip", clips())
+def test_pitch_agrees_with_pyin(clip):
+    hz, voiced = ft.pitch_track(clip, hop=256)
+    theirs, flag, _ = librosa.pyin(clip, fmin=70, fmax=600, sr=SAMPLE_RATE, hop_length=256, frame_length=1024)
+    both = flag & (voiced > 0.6)
+    octaves = np.abs(np.log2(hz[both] / theirs[both]))
+    assert both.sum() > 20 and np.median(octaves) < 0.03 and np.mean(octaves > 0.2) < 0.1
+
+
 @pytest.mark.parametrize("n", [1, 2, 159, 400, 1600, 4095])
 def test_clips_shorter_than_a_window(n):
     clip = voice()[8000:8000 + n]
-    every = ft.Frontend(n_fft=2048, deltas=2, trim=30, normalise="meanvar", preemphasis=0.97 if n > 1 else 0)
+    every = ft.Frontend(n_fft=2048, deltas=2, pitch=True, average=2, trim=30, normalise="meanvar", preemphasis=0.97 if n > 1 else 0)
     x = every(clip)
     assert x.shape[1] == every.n_features and len(x) and np.isfinite(x).all()
 
 
 def test_silence_gives_finite_features():
     silent = np.zeros(SAMPLE_RATE, np.float32)
-    assert np.isfinite(ft.Frontend(deltas=2, trim=30, normalise="meanvar")(silent)).all()
+    assert np.isfinite(ft.Frontend(deltas=2, trim=30, normalise="meanvar", pitch=True)(silent)).all()
     for seed in range(20): assert np.isfinite(ft.Augment()(silent, np.random.default_rng(seed))).all()
 
 
