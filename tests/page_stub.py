@@ -1,4 +1,5 @@
 """A recognizer with a known answer, and a real server around it: the page is tested apart from any model."""
+
 from contextlib import contextmanager
 from threading import Thread
 
@@ -7,8 +8,15 @@ from ser_nbdev.serving import Bundle, Prediction
 from ser_nbdev.webapp import create_app
 from ser_nbdev.webapp.server import address, listen, make_server
 
-SHARES = {"angry": 0.021, "disgust": 0.003, "fear": 0.08, "happy": 0.862, "neutral": 0.02, "sad": 0.012,
-          "surprise": 0.002}
+SHARES = {
+    "angry": 0.021,
+    "disgust": 0.003,
+    "fear": 0.08,
+    "happy": 0.862,
+    "neutral": 0.02,
+    "sad": 0.012,
+    "surprise": 0.002,
+}
 
 
 class Stub:

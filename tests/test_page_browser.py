@@ -1,6 +1,7 @@
-"""The page in a real browser: Chromium, headless, driven by Playwright. Skips, with a reason, where there is none.
+"""The page in a real browser: headless Chromium, driven by Playwright. Skips where there is none.
 
 `SER_SHOTS=folder pytest tests/test_page_browser.py` keeps a screenshot of each view."""
+
 import os
 import shutil
 from pathlib import Path
@@ -11,12 +12,25 @@ from page_stub import Stub, served
 from ser_nbdev import serving
 from ser_nbdev.webapp import create_app
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (it is in the dev extra)")
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed (it is in the dev extra)"
+)
+BROWSER = next(
+    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None
+)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium was found on the PATH")
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-         "--disable-component-update", "--disable-default-apps", "--disable-sync", "--no-first-run", "--mute-audio"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+    "--mute-audio",
+]
 SAMPLE = serving.samples()[0]
 
 
@@ -36,7 +50,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, where):
-    "Opens the page in a context of its own; what the browser complains of, or loads from elsewhere, fails the test."
+    "Opens the page in a context of its own; a complaint of the browser, or a foreign address, fails the test."
     contexts, wrong = [], []
 
     def open_it(path="/", **kw):
@@ -45,8 +59,18 @@ def open_page(browser, where):
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "status of 4" not in m.text and "ERR_FAILED" not in m.text else None)
-        page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith((where, "blob:" + where)) else None)
+        page.on(
+            "console",
+            lambda m: (
+                wrong.append(m.text)
+                if m.type == "error" and "status of 4" not in m.text and "ERR_FAILED" not in m.text
+                else None
+            ),
+        )
+        page.on(
+            "request",
+            lambda r: wrong.append(r.url) if not r.url.startswith((where, "blob:" + where)) else None,
+        )
         page.goto(where + path)
         return page
 
@@ -75,10 +99,16 @@ def test_upload(open_page):
     assert page.inner_text(".word").lower() == "happy" and "86 %" in page.inner_text(".sure")
     assert page.locator(".bars li").count() == 7
     assert page.evaluate("document.querySelector('.bars rect').getBoundingClientRect().width") > 50
-    assert page.get_attribute("#audio", "src").startswith("blob:") and page.inner_text("#clip-name") == SAMPLE.name
+    assert (
+        page.get_attribute("#audio", "src").startswith("blob:")
+        and page.inner_text("#clip-name") == SAMPLE.name
+    )
     page.wait_for_selector("#status:not(:empty)", state="attached")
     assert page.inner_text("#status") == "happy, 86 %"
-    assert page.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftColor") == "rgb(178, 143, 0)"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftColor")
+        == "rgb(178, 143, 0)"
+    )
     shot(page, "answer")
 
 
@@ -96,13 +126,17 @@ def test_the_clip_can_be_heard(open_page):
 
 def test_drop(open_page):
     page = open_page()
-    page.evaluate("""async (address) => {
+    page.evaluate(
+        """async (address) => {
         const blob = await (await fetch(address)).blob();
         const data = new DataTransfer();
         data.items.add(new File([blob], "dropped.flac", { type: "audio/flac" }));
+        const how = { dataTransfer: data, bubbles: true, cancelable: true };
         for (const type of ["dragenter", "dragover", "drop"])
-            document.getElementById("drop").dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
-    }""", f"/samples/{SAMPLE.stem}")
+            document.getElementById("drop").dispatchEvent(new DragEvent(type, how));
+    }""",
+        f"/samples/{SAMPLE.stem}",
+    )
     page.wait_for_selector(".word")
     assert page.inner_text("#clip-name") == "dropped.flac" and page.locator(".over").count() == 0
 
@@ -146,13 +180,17 @@ def test_a_server_that_is_gone(open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390])
 def test_phone(open_page, scheme, width):
-    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=True, is_mobile=True)
+    page = open_page(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=True, is_mobile=True
+    )
     assert fits(page)
     page.tap(".sample >> nth=0")
     page.wait_for_selector(".word")
     assert fits(page)
     page.wait_for_timeout(300)
-    assert page.evaluate("document.querySelector('.word').getBoundingClientRect().top < innerHeight")  # it is in view
+    assert page.evaluate(
+        "document.querySelector('.word').getBoundingClientRect().top < innerHeight"
+    )  # it is in view
     shot(page, f"phone-{width}-{scheme}")
 
 
@@ -171,9 +209,11 @@ def test_text_can_be_read_in_light_and_dark(open_page, scheme, tmp_path):
     page.set_input_files("#file", words)
     page.wait_for_selector("#error:not(:empty)")
     pairs = page.evaluate("""() => [...document.querySelectorAll("h1, h2, h3, p, a, li span, strong")]
-        .filter((e) => e.checkVisibility() && e.textContent.trim() && !e.matches(".skip, .quiet")).map((e) => {
+        .filter((e) => e.checkVisibility() && e.textContent.trim() && !e.matches(".skip, .quiet"))
+        .map((e) => {
             let back = e, color = "rgba(0, 0, 0, 0)";
-            while (back && color === "rgba(0, 0, 0, 0)") { color = getComputedStyle(back).backgroundColor; back = back.parentElement; }
+            for (; back && color === "rgba(0, 0, 0, 0)"; back = back.parentElement)
+                color = getComputedStyle(back).backgroundColor;
             return [e.textContent.trim().slice(0, 30), getComputedStyle(e).color, color];
         })""")
     assert len(pairs) > 20

@@ -1,4 +1,5 @@
 """The page and its API: every status, over Flask's client and over a real server."""
+
 import io
 import json
 import re
@@ -73,6 +74,7 @@ def is_sentence(text):
 
 # ---- the answer
 
+
 def test_predict_answers_with_the_emotion(client):
     reply = post(client, sound())
     assert reply.status_code == 200 and reply.mimetype == "application/json"
@@ -80,11 +82,17 @@ def test_predict_answers_with_the_emotion(client):
 
 
 FORMATS = {
-    "wav": lambda: sound(), "flac": lambda: sound(format="FLAC"), "aiff": lambda: sound(format="AIFF"),
-    "ogg": lambda: sound(format="OGG"), "mp3": lambda: sound(format="MP3"),
-    "webm": lambda: contained("webm", "libopus"), "m4a": lambda: contained("mp4", "aac"),
-    "opus": lambda: contained("ogg", "libopus"), "float wav": lambda: sound(subtype="FLOAT"),
-    "telephone": lambda: sound(tone(rate=8000), rate=8000), "stereo": lambda: sound(np.stack([tone()] * 2, 1)),
+    "wav": lambda: sound(),
+    "flac": lambda: sound(format="FLAC"),
+    "aiff": lambda: sound(format="AIFF"),
+    "ogg": lambda: sound(format="OGG"),
+    "mp3": lambda: sound(format="MP3"),
+    "webm": lambda: contained("webm", "libopus"),
+    "m4a": lambda: contained("mp4", "aac"),
+    "opus": lambda: contained("ogg", "libopus"),
+    "float wav": lambda: sound(subtype="FLOAT"),
+    "telephone": lambda: sound(tone(rate=8000), rate=8000),
+    "stereo": lambda: sound(np.stack([tone()] * 2, 1)),
 }
 
 
@@ -133,15 +141,22 @@ def test_a_file_that_breaks_off_is_refused_or_read_as_far_as_it_goes(client):
     for kind in ("flac", "webm", "m4a", "mp3", "ogg"):
         whole = FORMATS[kind]()
         for share in (0.02, 0.3, 0.9):
-            reply = post(client, whole[:int(len(whole) * share)])
+            reply = post(client, whole[: int(len(whole) * share)])
             assert reply.status_code in (200, 400, 415, 422), (kind, share)
             assert "emotion" in reply.json or is_sentence(reply.json["error"])
 
 
 def test_no_file_is_400(client):
-    sends = [dict(), dict(data={}), dict(data={"other": (io.BytesIO(sound()), "a.wav")}), dict(data={"file": "words"}),
-             dict(data={"file": (io.BytesIO(b""), "")}), dict(data=b"raw", content_type="audio/wav"),
-             dict(json={"file": 1}), dict(data=b"broken", content_type="multipart/form-data; boundary=x")]
+    sends = [
+        dict(),
+        dict(data={}),
+        dict(data={"other": (io.BytesIO(sound()), "a.wav")}),
+        dict(data={"file": "words"}),
+        dict(data={"file": (io.BytesIO(b""), "")}),
+        dict(data=b"raw", content_type="audio/wav"),
+        dict(json={"file": 1}),
+        dict(data=b"broken", content_type="multipart/form-data; boundary=x"),
+    ]
     for send in sends:
         reply = client.post("/predict", **send)
         assert reply.status_code == 400 and "field named file" in reply.json["error"]
@@ -164,9 +179,15 @@ def test_too_many_seconds_is_413():
 
 # ---- the page
 
+
 def test_the_page_holds_nothing_inline_and_nothing_from_elsewhere(client):
-    pages = [client.get("/"), client.get("/?sample=plain"), client.get("/model"), client.get("/nowhere"),
-             post(client, sound(), to="/")]
+    pages = [
+        client.get("/"),
+        client.get("/?sample=plain"),
+        client.get("/model"),
+        client.get("/nowhere"),
+        post(client, sound(), to="/"),
+    ]
     for page in pages:
         assert page.mimetype == "text/html"
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]* src=)", page.text)
@@ -194,8 +215,10 @@ def test_the_form_gives_the_page_with_the_answer(client):
 def test_an_unsure_answer_says_so():
     unsure = dict.fromkeys(SHARES, 0.1) | {"sad": 0.4}
     page = post(create_app(Stub(unsure)).test_client(), sound(), to="/").text
-    assert "take this as unsure" in page and "take this as unsure" not in post(
-        create_app(Stub()).test_client(), sound(), to="/").text
+    assert (
+        "take this as unsure" in page
+        and "take this as unsure" not in post(create_app(Stub()).test_client(), sound(), to="/").text
+    )
 
 
 def test_samples_are_heard_and_answered(client):
@@ -203,10 +226,18 @@ def test_samples_are_heard_and_answered(client):
     assert 4 <= len(paths) <= 6 and sum(p.stat().st_size for p in paths) < 250_000
     for path in paths:
         clip = audio.load(path)
-        assert len(clip) / audio.SAMPLE_RATE <= 2.5 and sf.info(path).samplerate == 16000 and sf.info(path).channels == 1
+        assert (
+            len(clip) / audio.SAMPLE_RATE <= 2.5
+            and sf.info(path).samplerate == 16000
+            and sf.info(path).channels == 1
+        )
         assert client.get(f"/samples/{path.stem}").data == path.read_bytes()
         page = client.get(f"/?sample={path.stem}")
-        assert page.status_code == 200 and '<p class="word">' in page.text and f"/samples/{path.stem}" in page.text
+        assert (
+            page.status_code == 200
+            and '<p class="word">' in page.text
+            and f"/samples/{path.stem}" in page.text
+        )
 
 
 def test_the_card_is_a_click_away(client):
@@ -217,15 +248,27 @@ def test_the_card_is_a_click_away(client):
 
 
 def test_a_card_is_rendered_and_never_obeyed():
-    html = str(rendered("# A\n\n| a | b |\n| - | -: |\n| x | 1 |\n\n<script>alert(1)</script> [l](javascript:alert(1)) **b**"))
+    html = str(
+        rendered(
+            "# A\n\n| a | b |\n| - | -: |\n| x | 1 |\n\n<script>f()</script> [l](javascript:f()) **b**"
+        )
+    )
     assert "<h1>A</h1>" in html and '<td class="to-right">1</td>' in html and "<strong>b</strong>" in html
     assert "<script" not in html and "href" not in html and "style=" not in html
 
 
 # ---- nothing of the client's touches a path
 
-NAMES = ["../../evil.wav", "/etc/passwd", "..\\..\\evil.wav", "a\x00b.wav", "con.wav", "<img src=x onerror=alert(1)>.wav",
-         "%2e%2e%2fevil.wav", "x" * 5000]
+NAMES = [
+    "../../evil.wav",
+    "/etc/passwd",
+    "..\\..\\evil.wav",
+    "a\x00b.wav",
+    "con.wav",
+    "<img src=x onerror=alert(1)>.wav",
+    "%2e%2e%2fevil.wav",
+    "x" * 5000,
+]
 
 
 @pytest.mark.parametrize("to", ["/predict", "/"])
@@ -237,13 +280,16 @@ def test_the_name_of_a_file_goes_nowhere(client, tmp_path, monkeypatch, to):
     assert not list(tmp_path.rglob("*"))
 
 
-@pytest.mark.parametrize("name", ["../../setup.py", "plain.flac", "..", "%00", "../samples/plain", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name", ["../../setup.py", "plain.flac", "..", "%00", "../samples/plain", "/etc/passwd"]
+)
 def test_a_sample_is_asked_for_by_name_alone(client, name):
     assert client.get("/samples/" + quote(name, safe="")).status_code == 404
     assert client.get("/?sample=" + quote(name, safe="")).status_code == 404
 
 
 # ---- other errors
+
 
 def test_404_405_500_are_sentences():
     class Broken(Stub):
@@ -270,6 +316,7 @@ def test_healthz(client):
 
 # ---- a real server
 
+
 @pytest.fixture(scope="module")
 def server():
     with served(create_app(Stub(), max_bytes=5 * 2**20)) as where:
@@ -278,9 +325,17 @@ def server():
 
 def over_http(where, data, path="/predict", name="clip.wav"):
     line = "----boundary7d1"
-    body = (f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n").encode() + data + f"\r\n--{line}--\r\n".encode()
-    ask = urllib.request.Request(where + path, body, {"Content-Type": f"multipart/form-data; boundary={line}"})
+    body = (
+        (
+            f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        + data
+        + f"\r\n--{line}--\r\n".encode()
+    )
+    ask = urllib.request.Request(
+        where + path, body, {"Content-Type": f"multipart/form-data; boundary={line}"}
+    )
     try:
         with urllib.request.urlopen(ask, timeout=30) as reply:
             return reply.status, json.load(reply)

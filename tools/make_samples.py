@@ -7,6 +7,7 @@ espeak-ng (Debian: `apt install espeak-ng`) is a formant synthesiser: the same v
 every time. Other versions may differ in a few of them, which is why the clips themselves are kept.
 The names say what was done to the voice. No clip has a true emotion: a machine spoke it.
 """
+
 import io
 import os
 import shutil
@@ -33,13 +34,16 @@ VOICES = {
 
 def speak(words, voice, pitch, speed, peak):
     """What espeak-ng says, as mono float32 at 16 kHz, without silence at the ends."""
-    wav = subprocess.run(["espeak-ng", "--stdout", "-v", voice, "-p", str(pitch), "-s", str(speed), words],
-                         check=True, capture_output=True).stdout
+    wav = subprocess.run(
+        ["espeak-ng", "--stdout", "-v", voice, "-p", str(pitch), "-s", str(speed), words],
+        check=True,
+        capture_output=True,
+    ).stdout
     clip, rate = sf.read(io.BytesIO(wav), dtype="float32")
     clip = soxr.resample(clip, rate, RATE, quality="VHQ")
     heard = np.flatnonzero(np.abs(clip) > 0.01 * np.abs(clip).max())
     edge = RATE // 20
-    clip = clip[max(0, heard[0] - edge):heard[-1] + edge]
+    clip = clip[max(0, heard[0] - edge) : heard[-1] + edge]
     return clip * (peak / np.abs(clip).max())
 
 

@@ -1,8 +1,9 @@
 """The page and its API: a Flask application, thin over `ser_nbdev.serving`.
 
-    from ser_nbdev.webapp import create_app
-    app = create_app()          # any WSGI server runs it; `ser serve` does so with waitress
+from ser_nbdev.webapp import create_app
+app = create_app()          # any WSGI server runs it; `ser serve` does so with waitress
 """
+
 from threading import Lock
 
 from flask import Flask
@@ -32,7 +33,7 @@ class _Late:
 
 
 def create_app(
-    recognizer=None,  # a `serving.Recognizer`; the one of the default bundle, opened when needed, where it is None
+    recognizer=None,  # a `serving.Recognizer`; None: that of the default bundle, opened when needed
     *,
     max_bytes: int = MAX_BYTES,  # larger uploads are answered with 413
     max_seconds: float = MAX_SECONDS,  # longer clips are answered with 413, found out while decoding
@@ -41,8 +42,12 @@ def create_app(
     app = Flask(__name__)
     app.request_class = MemoryRequest
     # the form around the file takes some room too; the file itself is measured in `views`
-    app.config.update(MAX_CONTENT_LENGTH=max_bytes + 2**16, MAX_FORM_PARTS=20,
-                      SER_MAX_BYTES=max_bytes, SER_MAX_SECONDS=max_seconds)
+    app.config.update(
+        MAX_CONTENT_LENGTH=max_bytes + 2**16,
+        MAX_FORM_PARTS=20,
+        SER_MAX_BYTES=max_bytes,
+        SER_MAX_SECONDS=max_seconds,
+    )
     app.extensions["recognizer"] = _Late(recognizer)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.sort_keys = False

@@ -1,4 +1,5 @@
-"""What keeps the service safe: uploads that stay in memory, security headers, and errors that are sentences."""
+"""What keeps the service safe: uploads that stay in memory, security headers, errors that are sentences."""
+
 from io import BytesIO
 
 from flask import Flask, Request, jsonify, render_template, request
@@ -7,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 #: Sent with every answer. The page loads nothing from elsewhere and holds no inline script or style.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-                               "media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
-                               "base-uri 'none'; frame-ancestors 'none'",
+    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -27,7 +28,7 @@ SENTENCES = {
 
 
 class MemoryRequest(Request):
-    """A request whose files stay in memory: Flask alone would write those above 500 kB to a temporary file."""
+    """A request whose files stay in memory: Flask alone writes those above 500 kB to a temporary file."""
 
     def _get_file_stream(self, total_content_length, content_type, filename=None, content_length=None):
         return BytesIO()
@@ -50,6 +51,7 @@ def say(sentence, status):
 
 def guard(app: Flask):
     "Give the application its headers and its errors."
+
     @app.after_request
     def headers(response):
         for name, value in HEADERS.items():

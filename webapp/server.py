@@ -1,4 +1,6 @@
 """`ser serve`: the application under waitress, a production server of plain Python."""
+
+import errno
 import json
 import logging
 import signal
@@ -24,7 +26,9 @@ class _Sentence(ErrorTask):
         e = self.request.error
         body = json.dumps({"error": f"The server did not take the request: {e.reason.lower()}."}).encode()
         self.status = f"{e.code} {e.reason}"
-        self.response_headers.extend([("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")])
+        self.response_headers.extend(
+            [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
+        )
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -37,10 +41,13 @@ class _Channel(HTTPChannel):
 def listen(host, port):
     "A listening socket, or a `ServeError` that says what is in the way."
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
-                                                         flags=socket.AI_PASSIVE)[0]
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
     except (socket.gaierror, UnicodeError):
-        raise ServeError(f"The host {host!r} is not known here: use 127.0.0.1, or an address of this machine.") from None
+        raise ServeError(
+            f"The host {host!r} is not known here: use 127.0.0.1, or an address of this machine."
+        ) from None
     except OverflowError:
         raise ServeError(f"There is no port {port}: choose one from 1 to 65535.") from None
     sock = socket.socket(family, kind)
@@ -50,12 +57,12 @@ def listen(host, port):
         sock.listen(128)
     except OSError as e:
         sock.close()
-        import errno
-
-        reason = {errno.EADDRINUSE: f"Port {port} on {host} is in use: stop what uses it, or choose another with --port.",
-                  errno.EACCES: f"Port {port} needs rights that you do not have: choose one above 1023 with --port.",
-                  errno.EADDRNOTAVAIL: f"The address {host} is not one of this machine: use 127.0.0.1, or 0.0.0.0 for all."}
-        raise ServeError(reason.get(e.errno, f"Cannot listen on {host}, port {port}: {e.strerror}.")) from None
+        cure = {
+            errno.EADDRINUSE: "is in use: stop what uses it, or choose another with --port",
+            errno.EACCES: "needs rights that you do not have: choose one above 1023 with --port",
+            errno.EADDRNOTAVAIL: "cannot be had, that is no address of this machine: use 127.0.0.1",
+        }.get(e.errno, f"cannot be listened on: {e.strerror}")
+        raise ServeError(f"Port {port} on {host} {cure}.") from None
     return sock
 
 
@@ -63,8 +70,16 @@ def make_server(app, sock, threads=4):
     """A waitress server for `app` on a listening socket. Requests are kept in memory up to twice the largest
     clip, so that the application can refuse a large one in a sentence; nothing is buffered on the disk."""
     most = 2 * app.config.get("SER_MAX_BYTES", MAX_BYTES) + 2**20
-    server = create_server(app, sockets=[sock], threads=threads, ident=None, max_request_body_size=most,
-                           inbuf_overflow=most + 1, outbuf_overflow=most + 1, clear_untrusted_proxy_headers=True)
+    server = create_server(
+        app,
+        sockets=[sock],
+        threads=threads,
+        ident=None,
+        max_request_body_size=most,
+        inbuf_overflow=most + 1,
+        outbuf_overflow=most + 1,
+        clear_untrusted_proxy_headers=True,
+    )
     server.channel_class = _Channel
     return server
 

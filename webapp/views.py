@@ -1,4 +1,5 @@
 """The addresses of the service, each a few lines."""
+
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request, send_file
 from markupsafe import Markup
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -9,8 +10,14 @@ from ser_nbdev.emotions import COLORS
 views = Blueprint("views", __name__)
 
 #: The status that belongs to each cause; what else cannot be read is 400.
-STATUS = {audio.TooLong: 413, audio.NotAudio: 415, audio.NoAudioStream: 415,
-          audio.TooShort: 422, audio.SilentAudio: 422, audio.NotFinite: 422}
+STATUS = {
+    audio.TooLong: 413,
+    audio.NotAudio: 415,
+    audio.NoAudioStream: 415,
+    audio.TooShort: 422,
+    audio.SilentAudio: 422,
+    audio.NotFinite: 422,
+}
 
 
 class Refused(Exception):
@@ -32,8 +39,10 @@ def samples():
 
 def too_large():
     size = current_app.config["SER_MAX_BYTES"] / 2**20
-    return (f"The clip is larger than {size:.3g} MB, the limit here: "
-            "send a shorter one, or a compressed one such as mp3 or ogg.")
+    return (
+        f"The clip is larger than {size:.3g} MB, the limit here: "
+        "send a shorter one, or a compressed one such as mp3 or ogg."
+    )
 
 
 def uploaded():
@@ -66,8 +75,12 @@ def predict():
         p = judge(uploaded())
     except Refused as no:
         return jsonify(error=no.sentence), no.status
-    return jsonify(emotion=p.emotion, confidence=float(p.confidence), duration=float(p.duration),
-                   probabilities={label: float(share) for label, share in p.probabilities.items()})
+    return jsonify(
+        emotion=p.emotion,
+        confidence=float(p.confidence),
+        duration=float(p.duration),
+        probabilities={label: float(share) for label, share in p.probabilities.items()},
+    )
 
 
 @views.route("/", methods=["GET", "POST"])
@@ -83,9 +96,19 @@ def home():
             prediction = judge(there.get(sample) or abort(404))
     except Refused as no:
         error, status = no.sentence, no.status
-    return render_template(
-        "index.html", p=prediction, error=error, samples=there, sample=sample, too_large=too_large(),
-        max_bytes=current_app.config["SER_MAX_BYTES"], max_seconds=current_app.config["SER_MAX_SECONDS"]), status
+    return (
+        render_template(
+            "index.html",
+            p=prediction,
+            error=error,
+            samples=there,
+            sample=sample,
+            too_large=too_large(),
+            max_bytes=current_app.config["SER_MAX_BYTES"],
+            max_seconds=current_app.config["SER_MAX_SECONDS"],
+        ),
+        status,
+    )
 
 
 @views.get("/samples/<name>")
@@ -96,7 +119,7 @@ def sample(name):
 
 
 def rendered(markdown):
-    "Markdown as HTML; what is HTML in it is shown, not obeyed, and alignment is a class: no inline style passes."
+    "Markdown as HTML; HTML in it is shown, not obeyed, and alignment becomes a class."
     from markdown_it import MarkdownIt
 
     md = MarkdownIt("js-default")
