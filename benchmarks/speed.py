@@ -1,0 +1,120 @@
+"""How long from a clip to its emotion: this library beside the baseline's way, in one interleaved run.
+
+    python benchmarks/speed.py [--clips 40] [--starts 7]
+
+The baseline's way is rebuilt from its published app: librosa.load(duration=3, offset=0.5) at 22 050 Hz, the mean of
+40 MFCCs, and `model.predict` of its network in Keras (the weights do not matter for the time). Both use one thread.
+Clips are two-second ones: TESS if SER_DATA_DIR is set, otherwise the synthetic demo corpus.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import pin_threads, store
+
+pin_threads(1)
+
+OURS = "from ser_nbdev.serving import Recognizer; print(Recognizer().predict({clip!r}).emotion)"
+THEIRS = """
+import librosa, numpy as np
+from keras.models import load_model
+model = load_model({model!r})
+x, rate = librosa.load({clip!r}, duration=3, offset=0.5)
+mfcc = np.mean(librosa.feature.mfcc(y=x, sr=rate, n_mfcc=40).T, axis=0)
+print(np.argmax(model.predict(mfcc.reshape(1, 40, 1))))
+"""
+
+
+def start(code: str):
+    "Seconds and peak memory in MB of a fresh interpreter that runs `code`."
+    began = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - began
+    if status:
+        sys.exit(f"this failed:\n{code}")
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes here
+    return seconds, usage.ru_maxrss / unit
+
+
+def clips(n: int):
+    "Paths of about two seconds each."
+    from ser_nbdev import corpora
+
+    table = corpora.table(corpus="tess") if os.environ.get("SER_DATA_DIR") else corpora.demo()
+    return list(table.path.sample(n, replace=len(table) < n, random_state=0))
+
+
+def per_clip(paths, model_file):
+    "Milliseconds per clip of both ways, taken in turn, after a warm-up."
+    import librosa
+    import numpy as np
+    from keras.models import load_model
+
+    from ser_nbdev.serving import Recognizer
+
+    model, recognizer = load_model(model_file), Recognizer()
+
+    def theirs(path):
+        x, rate = librosa.load(path, duration=3, offset=0.5)
+        mfcc = np.mean(librosa.feature.mfcc(y=x, sr=rate, n_mfcc=40).T, axis=0)
+        return np.argmax(model.predict(mfcc.reshape(1, 40, 1), verbose=0))
+
+    took = {"ours": [], "baseline": []}
+    for i, path in enumerate([paths[0]] * 3 + paths):
+        for name, answer in (("ours", recognizer.predict), ("baseline", theirs)):
+            began = time.perf_counter()
+            answer(path)
+            if i >= 3:
+                took[name].append(1e3 * (time.perf_counter() - began))
+    return took
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--clips", type=int, default=40)
+    args.add_argument("--starts", type=int, default=7)
+    args = args.parse_args()
+    paths = clips(args.clips)
+    starts = {"ours": [], "baseline": []}
+    with tempfile.TemporaryDirectory() as folder:
+        model_file = str(Path(folder, "baseline.keras"))
+        from ser_nbdev.model import baseline_lstm
+
+        baseline_lstm().save(model_file)
+        codes = {"ours": OURS.format(clip=paths[0]), "baseline": THEIRS.format(clip=paths[0], model=model_file)}
+        for code in codes.values():
+            start(code)  # fills the file cache for both
+        for _ in range(args.starts):
+            for name, code in codes.items():
+                starts[name].append(start(code))
+        took = per_clip(paths, model_file)
+    result = {}
+    for name in starts:
+        result[name] = {
+            "per_clip_ms": statistics.median(took[name]),
+            "start_to_first_answer_s": statistics.median(s for s, _ in starts[name]),
+            "peak_memory_mb": statistics.median(m for _, m in starts[name]),
+        }
+        print(f"{name:9}", "  ".join(f"{key} {value:.3g}" for key, value in result[name].items()))
+    pairs = {
+        "per_clip_ms": [b / a for a, b in zip(took["ours"], took["baseline"])],
+        "start_to_first_answer_s": [b[0] / a[0] for a, b in zip(starts["ours"], starts["baseline"])],
+        "peak_memory_mb": [b[1] / a[1] for a, b in zip(starts["ours"], starts["baseline"])],
+    }
+    result["baseline_over_ours"] = {
+        key: {"median": statistics.median(r), "least": min(r), "most": max(r)} for key, r in pairs.items()
+    }
+    for key, r in result["baseline_over_ours"].items():
+        print(f"{key}: baseline / ours = {r['median']:.1f} ({r['least']:.1f} to {r['most']:.1f})")
+    store("speed", {"clips": len(paths), "starts": args.starts, "threads": 1, **result})
+
+
+if __name__ == "__main__":
+    main()
