@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'dct_matrix', 'mfcc',
-           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_track', 'melody', 'Frontend', 'speed', 'tempo',
-           'pitch', 'tilt', 'add_noise', 'mask', 'Augment', 'FeatureCache', 'extract']
+           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_contour', 'Frontend', 'speed', 'tempo', 'pitch',
+           'tilt', 'add_noise', 'mask', 'Augment', 'Analyser', 'Revoice', 'FeatureCache', 'extract']
 
 # %% ../nbs/03_features.ipynb #576253ca
 import hashlib, io, json, os, time, warnings
@@ -148,6 +148,11 @@ def dct_matrix(
     matrix.setflags(write=False)
     return matrix
 
+def _cepstrum(db, n_mfcc):
+    "The first `n_mfcc` cosine coefficients of each row; in blocks so small that BLAS keeps to one thread."
+    matrix = dct_matrix(db.shape[1], n_mfcc)
+    return np.concatenate([db[i:i+64] @ matrix for i in range(0, len(db), 64)]).astype(np.float32)
+
 def mfcc(
     clip:np.ndarray, # samples, shape (n,)
     n_mfcc:int=40, # coefficients
@@ -155,9 +160,7 @@ def mfcc(
     **kwargs # the other settings of `log_mel`
 ) -> np.ndarray: # shape (1 + n // hop, n_mfcc), float32
     "Mel-frequency cepstral coefficients, as `librosa.feature.mfcc`, one row a frame."
-    matrix, db = dct_matrix(n_mels, n_mfcc), log_mel(clip, n_mels=n_mels, **kwargs)
-    blocks = [db[i:i+64] @ matrix for i in range(0, len(db), 64)] # small, so that BLAS keeps to one thread
-    return np.concatenate(blocks).astype(np.float32)
+    return _cepstrum(log_mel(clip, n_mels=n_mels, **kwargs), n_mfcc)
 
 # %% ../nbs/03_features.ipynb #a4ad41fd
 def baseline_features(
@@ -196,6 +199,12 @@ def deltas(
     return d.astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #97199c37
+def _frame_power(clip, frame, hop):
+    "Mean square of each centred frame, shape (1 + n // hop,), from one running sum."
+    energy = np.concatenate([[0], np.cumsum(np.pad(_check(clip).astype(float) ** 2, frame // 2))])
+    return np.maximum((energy[frame:] - energy[:-frame])[::hop] / frame, 0)
+
+# %% ../nbs/03_features.ipynb #b6d1f060
 def trim(
     clip:np.ndarray, # samples, shape (n,)
     top_db:float=60.0, # decibels below the loudest frame that count as silence
@@ -203,8 +212,7 @@ def trim(
     hop:int=512, # samples from one measurement to the next
 ) -> np.ndarray: # the part between, a view
     "The clip without leading and trailing silence, as `librosa.effects.trim`."
-    energy = np.concatenate([[0], np.cumsum(np.pad(_check(clip).astype(float) ** 2, frame // 2))])
-    power = np.maximum((energy[frame:] - energy[:-frame])[::hop] / frame, 1e-10)
+    power = np.maximum(_frame_power(clip, frame, hop), 1e-10)
     loud = np.flatnonzero(10 * np.log10(power / power.max()) > -top_db)
     return clip[loud[0] * hop:(loud[-1] + 1) * hop]
 
@@ -221,7 +229,7 @@ def preemphasis(
 PERIODS = 1024, 1280 # samples a frame, and of its Fourier transform: room for the frame and a period
 
 def _autocorrelation(clip, hop, lags):
-    "Autocorrelation of each frame for `lags` lags, 1 at lag 0; near 0 for frames 60 dB below the clip."
+    "For each frame the autocorrelation at `lags` lags, 1 at lag 0; near 0 for frames 60 dB below the clip."
     n, size = PERIODS
     x = _check(clip) / np.sqrt(max(np.mean(np.square(clip)), 1e-12))
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)[::hop]
@@ -247,12 +255,12 @@ def _best_way(octaves, score, leap=0.35):
     return np.array(best[::-1])
 
 # %% ../nbs/03_features.ipynb #ffc79b0d
-def pitch_track(
+def pitch_contour(
     clip:np.ndarray, # samples at 16 kHz, shape (n,)
     hop:int=160, # samples from one frame to the next
     low:float=70.0, # hertz, the lowest pitch looked for
     high:float=600.0, # hertz, the highest
-) -> tuple: # pitch in hertz (where there is none, a guess) and voicing, 0 to 1: two arrays (1 + n // hop,)
+) -> np.ndarray: # shape (1 + n // hop, 2), float32: log2 of the pitch in hertz, and voicing, 0 to 1
     "Fundamental frequency by autocorrelation, after Boersma (1993), by the smoothest way through."
     first, last = int(SAMPLE_RATE / high), int(SAMPLE_RATE / low)
     a = _autocorrelation(clip, hop, last + 2)
@@ -264,20 +272,8 @@ def pitch_track(
     lag = lags[i, _best_way(-np.log2(lags), np.take_along_axis(s, four, axis=1))]
     left, top, right = a[i, lag - 1], a[i, lag], a[i, lag + 1] # the peak is that of the parabola through them
     bend = np.minimum(left - 2 * top + right, -1e-6)
-    return SAMPLE_RATE / (lag + np.clip((left - right) / 2 / bend, -0.5, 0.5)), np.clip(top, 0, 1)
-
-# %% ../nbs/03_features.ipynb #4f0113f3
-def melody(
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    hop:int=160, # samples from one frame to the next
-) -> np.ndarray: # shape (1 + n // hop, 2), float32: octaves above the clip's mean pitch, and voicing, 0 to 1
-    "The course of the pitch, relative to its own mean, and of the voicing."
-    hz, voiced = pitch_track(clip, hop)
-    sure = np.flatnonzero(voiced > 0.6)
-    if len(sure) < 5: sure = np.sort(np.argsort(-voiced)[:5]) # hardly any voice: the best there is
-    octaves = np.log2(hz[sure])
-    line = np.interp(np.arange(len(hz)), sure, octaves - octaves.mean())
-    return np.stack([line, voiced], axis=1).astype(np.float32)
+    lag = lag + np.clip((left - right) / 2 / bend, -0.5, 0.5)
+    return np.stack([np.log2(SAMPLE_RATE / lag), np.clip(top, 0, 1)], axis=1).astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #55563c8a
 def _from_dict(cls, settings):
@@ -293,8 +289,7 @@ def _from_dict(cls, settings):
 class Frontend:
     """Settings that turn a clip into features; call it with a clip.
 
-    The steps run in this order: trim, pre-emphasis, log-mel or MFCC, `drop_energy`, normalisation, pitch,
-    averaging, deltas."""
+    `analyse` trims, emphasises, measures, averages; `finish` makes MFCC, normalises, adds deltas."""
     kind: str = "mfcc"  # "mfcc" or "logmel"
     n_fft: int = 512  # samples a frame (at 16 kHz, 32 ms)
     hop: int = 160  # samples from one frame to the next (10 ms)
@@ -306,15 +301,17 @@ class Frontend:
     trim: float | None = None  # decibels below the loudest frame that are silence at both ends; None: off
     drop_energy: bool = False  # leave out MFCC 0, which follows the microphone's distance
     normalise: str = "none"  # per clip and feature: "mean" taken off; "meanvar": and divided by the deviation
-    pitch: bool = False  # the two columns of `melody` too
+    pitch: str = "none"  # "relative" to the clip's mean, with voicing and energy; "both": and the mean itself
     average: int = 1  # neighbouring frames that are averaged into one
-    deltas: int = 0  # 1: slopes too, 2: curvatures too
+    deltas: int = 0  # of spectrum and relative pitch, 1: slopes too, 2: curvatures too
+    delta_width: int = 9  # frames that a slope is measured over, odd
 
     def __post_init__(self):
-        choices = dict(kind=("mfcc", "logmel"), deltas=(0, 1, 2), normalise=("none", "mean", "meanvar"))
+        choices = dict(kind=("mfcc", "logmel"), deltas=(0, 1, 2), normalise=("none", "mean", "meanvar"),
+                       pitch=("none", "relative", "both"), delta_width=range(3, 100, 2))
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"Frontend: {name} is one of {allowed}, not {value!r}.")
+                raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
         for name in ("n_fft", "hop", "n_mels", "n_mfcc", "average"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
@@ -328,11 +325,55 @@ def _averaged(x, n):
     return np.add.reduceat(x, starts) / np.diff(starts, append=len(x))[:, None].astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #dbc4b5c0
+@patch
+def analyse(
+    self:Frontend,
+    clip:np.ndarray, # samples at 16 kHz, shape (n,)
+    warp:float=1.0, # factor by which the formants seem higher, for training
+) -> np.ndarray: # (frames, n_mels), float32; with pitch + 3 columns: log2 pitch in Hz, voicing, log energy
+    "What is measured on the sound."
+    if self.trim is not None: clip = trim(clip, self.trim)
+    y = preemphasis(clip, self.preemphasis) if self.preemphasis else clip
+    x = log_mel(y, SAMPLE_RATE, self.n_fft, self.hop, self.n_mels, self.fmin, self.fmax, warp)
+    if self.pitch != "none": x = np.hstack([x, _voice(clip, self.hop)])
+    return _averaged(x, self.average) if self.average > 1 else x
+
+def _voice(clip, hop):
+    "Contour without gaps, voicing and log energy relative to the clip's: (frames, 3)."
+    octaves, voiced = pitch_contour(clip, hop).T
+    sure = np.flatnonzero(voiced > 0.6)
+    if len(sure) < 5: sure = np.sort(np.argsort(-voiced)[:5]) # hardly any voice: the best there is
+    line = np.interp(np.arange(len(voiced)), sure, octaves[sure])
+    power = _frame_power(clip, 1024, hop) / max(np.mean(np.square(clip)), 1e-12)
+    return np.stack([line, voiced, np.log(power + 1e-6)], axis=1).astype(np.float32)
+
+# %% ../nbs/03_features.ipynb #d78cf812
+@patch
+def finish(
+    self:Frontend,
+    analysis:np.ndarray, # what `analyse` returns
+) -> np.ndarray: # shape (frames, n_features), float32
+    "From the analysis to the features."
+    x = analysis[:, :self.n_mels]
+    if self.kind == "mfcc": x = _cepstrum(x, self.n_mfcc)[:, int(self.drop_energy):]
+    if self.normalise != "none": x = x - x.mean(axis=0)
+    if self.normalise == "meanvar": x = x / np.maximum(x.std(axis=0), 1e-3)
+    rest = []
+    if self.pitch != "none":
+        octaves, voiced, energy = analysis[:, self.n_mels:].T
+        mean = np.average(octaves, weights=(voiced > 0.6) + 1e-3).astype(np.float32)
+        x = np.column_stack([x, octaves - mean])
+        if self.pitch == "both": rest = [np.full_like(octaves, mean - 8)]
+        rest += [voiced, energy - energy.mean()]
+    return np.column_stack([x] + [deltas(x, self.delta_width, i + 1) for i in range(self.deltas)] + rest)
+
+# %% ../nbs/03_features.ipynb #2070f33d
 @patch(as_prop=True)
 def n_features(self:Frontend) -> int:
     "Columns of the result."
     n = self.n_mels if self.kind == "logmel" else self.n_mfcc - self.drop_energy
-    return (n + 2 * self.pitch) * (1 + self.deltas)
+    more = {"none": 0, "relative": 2, "both": 3}[self.pitch]
+    return (n + (self.pitch != "none")) * (1 + self.deltas) + more
 
 @patch
 def __call__(
@@ -341,16 +382,7 @@ def __call__(
     warp:float=1.0, # factor by which the formants seem higher, for training
 ) -> np.ndarray: # shape (frames, n_features), float32
     "The features of `clip`."
-    if self.trim is not None: clip = trim(clip, self.trim)
-    same = dict(n_fft=self.n_fft, hop=self.hop, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax, warp=warp)
-    y = preemphasis(clip, self.preemphasis) if self.preemphasis else clip
-    if self.kind == "logmel": x = log_mel(y, **same)
-    else: x = mfcc(y, self.n_mfcc, **same)[:, int(self.drop_energy):]
-    if self.normalise != "none": x = x - x.mean(axis=0)
-    if self.normalise == "meanvar": x = x / np.maximum(x.std(axis=0), 1e-3)
-    if self.pitch: x = np.hstack([x, melody(clip, self.hop)])
-    if self.average > 1: x = _averaged(x, self.average)
-    return np.hstack([x] + [deltas(x, order=i + 1) for i in range(self.deltas)])
+    return self.finish(self.analyse(clip, warp))
 
 # %% ../nbs/03_features.ipynb #cd99bf40
 @patch
@@ -498,6 +530,99 @@ def to_dict(self:Augment) -> dict:
 @patch(cls_method=True)
 def from_dict(cls:Augment, settings:dict) -> Augment:
     "The augmentation that `to_dict` described. Raises `ValueError` for unknown settings."
+    return _from_dict(cls, settings)
+
+# %% ../nbs/03_features.ipynb #aa139553
+@dataclass(frozen=True)
+class Analyser:
+    "The analysis of a clip played at another speed; `extract` and `FeatureCache` take it as a front end."
+    frontend: Frontend  # what analyses
+    factor: float = 1.0  # speed: pitch and formants times this, duration divided by it
+
+    def to_dict(self): return dict(frontend=self.frontend.to_dict(), factor=self.factor)
+
+    def __call__(self, clip):
+        return self.frontend.analyse(clip if self.factor == 1 else speed(clip, self.factor))
+
+# %% ../nbs/03_features.ipynb #fdd3c008
+@dataclass(frozen=True)
+class Revoice:
+    "How far an analysis may be changed; 0 leaves a change out. Ranges are in both directions."
+    factors: tuple = (1.0, 0.77, 0.85, 0.92, 1.08, 1.17, 1.28)  # speeds at which clips are analysed
+    formants: float = 0.22  # log of the factor
+    tempo: float = 0.3  # log of the factor
+    crop: float = 0.06  # longest share lost at each end
+    melody: float = 0.3  # log of the factor by which the pitch moves more or less
+    height: float = 0.17  # octaves by which the mean pitch is displaced
+    dynamics: float = 0.2  # log of the factor by which loud and soft, peaks and valleys, lie further apart
+    colour: float = 4.0  # decibels, of a smooth random curve over the bands
+    noise: float = 0.5  # probability of a noise floor, 20 to 55 dB below the loudest point
+    hide_time: float = 0.1  # for `mask`: longest stretch, as a share of the frames
+    hide_columns: float = 0.2  # for `mask`: largest share of the columns
+
+# %% ../nbs/03_features.ipynb #74cc3cf8
+def _rows(x, at):
+    "Rows of `x` at fractional places."
+    at = np.minimum(at, len(x) - 1)
+    i = at.astype(int)
+    w = (at - i)[:, None].astype(np.float32)
+    return x[i] * (1 - w) + x[np.minimum(i + 1, len(x) - 1)] * w
+
+@lru_cache(maxsize=8)
+def _centres(n_mels, fmin, fmax):
+    "Middles of the mel bands, in mel."
+    return np.linspace(*hz_to_mel([fmin, fmax]), n_mels + 2)[1:-1]
+
+def _shift(db, frontend, warp):
+    "Bands of `db` as if the formants were higher by the factor `warp`."
+    mel = _centres(frontend.n_mels, frontend.fmin, frontend.fmax)
+    source = hz_to_mel(mel_to_hz(mel) / warp)
+    return _rows(db.T, np.interp(source, mel, np.arange(len(mel)))).T
+
+# %% ../nbs/03_features.ipynb #de8970c8
+@patch
+def __call__(
+    self:Revoice,
+    analysis:np.ndarray, # what `Analyser(frontend, factor)` returns
+    frontend:Frontend, # what it was made with
+    rng:np.random.Generator, # where chance comes from
+    factor:float=1.0, # the speed it was made at
+) -> np.ndarray: # the changed analysis, with another number of frames
+    "Another speaker, mood and room, on a copy of the analysis."
+    def draw(span): return rng.uniform(-span, span)
+    start, end = rng.uniform(0, self.crop + 1e-9, 2) * len(analysis)
+    step, warp = np.exp(draw(self.tempo)) / factor, np.exp(draw(self.formants)) / factor
+    x = _rows(analysis, np.arange(start, max(len(analysis) - end, start + step), step))
+    db, voice = _shift(x[:, :frontend.n_mels], frontend, warp), x[:, frontend.n_mels:]
+    db = db.mean() + (db - db.mean()) * np.exp(draw(self.dynamics))
+    place = np.linspace(0, 1, db.shape[1])
+    db = db + sum(draw(self.colour) / k ** 0.5 * np.cos(np.pi * k * place) for k in (1, 2, 3, 4))
+    if rng.random() < self.noise:
+        floor = db.max() - rng.uniform(20, 55) + draw(9) * (2 * place - 1)
+        db = 10 * np.log10(10 ** (db / 10) + 10 ** (floor / 10))
+    if voice.shape[1]:
+        mean = np.average(voice[:, 0], weights=(voice[:, 1] > 0.6) + 1e-3)
+        voice[:, 0] = mean + draw(self.height) + (voice[:, 0] - mean) * np.exp(draw(self.melody))
+    return np.hstack([db, voice]).astype(np.float32)
+
+@patch
+def mask(
+    self:Revoice,
+    x:np.ndarray, # features, shape (frames, n)
+    rng:np.random.Generator, # where chance comes from
+) -> np.ndarray: # shape (frames, n), a copy
+    "The function `mask` with the shares of this object, for finished features."
+    return mask(x, rng, self.hide_time, self.hide_columns)
+
+# %% ../nbs/03_features.ipynb #cb60540d
+@patch
+def to_dict(self:Revoice) -> dict:
+    "Every range by name, ready for JSON."
+    return asdict(self)
+
+@patch(cls_method=True)
+def from_dict(cls:Revoice, settings:dict) -> Revoice:
+    "The object that `to_dict` described. Raises `ValueError` for unknown settings."
     return _from_dict(cls, settings)
 
 # %% ../nbs/03_features.ipynb #031fae95
