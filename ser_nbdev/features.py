@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'dct_matrix', 'mfcc',
-           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_contour', 'Frontend', 'speed', 'tempo', 'pitch',
-           'tilt', 'add_noise', 'mask', 'Augment', 'Analyser', 'Revoice', 'FeatureCache', 'extract']
+           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_contour', 'Frontend', 'speed', 'mask',
+           'Analyser', 'Augment', 'FeatureCache', 'extract']
 
 # %% ../nbs/03_features.ipynb #576253ca
 import hashlib, io, json, os, time, warnings
@@ -403,59 +403,6 @@ def speed(
     "Change tempo, pitch and formants together, by resampling."
     return resample(clip, round(SAMPLE_RATE * factor), SAMPLE_RATE)
 
-# %% ../nbs/03_features.ipynb #eee68c94
-def tempo(
-    clip:np.ndarray, # samples, shape (n,)
-    factor:float, # 1.1 speaks 10 % faster
-) -> np.ndarray: # round(n / factor) samples, float32
-    "Change tempo and leave pitch and formants alone, by waveform-similarity overlap-add (WSOLA)."
-    size, step, slack = 640, 320, 160 # samples: 40 ms pieces, half overlapped, that may move 10 ms
-    n, window = round(len(clip) / factor), _hann(size)
-    x = np.pad(clip.astype(np.float32), (step + slack, 2 * size + step + slack))
-    out, at = np.zeros(n + 2 * size, np.float32), slack
-    for start in range(0, n + step, step):
-        wanted = round(start * factor) # in x, the piece centred on the wanted sample begins at wanted + slack
-        if start:
-            region = x[wanted:wanted + size + 2 * slack]
-            energy = np.concatenate([[0], np.cumsum(region.astype(float) ** 2)])
-            likeness = np.correlate(region, x[at + step:at + step + size], "valid")
-            at = wanted + int(np.argmax(likeness / np.sqrt(energy[size:] - energy[:-size] + 1e-6)))
-        out[start:start + size] += window * x[at:at + size]
-    return out[step:step + n]
-
-# %% ../nbs/03_features.ipynb #2940a503
-def pitch(
-    clip:np.ndarray, # samples, shape (n,)
-    semitones:float, # 12 is an octave up
-    pace:float=1.0, # tempo of the result: 1.1 speaks 10 % faster
-) -> np.ndarray: # about n / pace samples
-    "Change pitch and formants, and the tempo only as `pace` says."
-    factor = 2 ** (semitones / 12)
-    return tempo(speed(clip, factor), pace / factor)
-
-# %% ../nbs/03_features.ipynb #5558eb33
-def tilt(
-    clip:np.ndarray, # samples, shape (n,)
-    slope:float, # decibels an octave; positive is brighter
-) -> np.ndarray: # shape (n,), float32, the same loudness
-    "Turn the spectrum around 1 kHz."
-    size = -(-len(clip) // 2048) * 2048 # a length whose Fourier transform is quick
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 100) / 1000)
-    y = np.fft.irfft(np.fft.rfft(clip, size) * 10 ** (slope * octaves / 20))[:len(clip)]
-    return (y * np.sqrt(np.mean(np.square(clip)) / max(np.mean(y ** 2), 1e-20))).astype(np.float32)
-
-# %% ../nbs/03_features.ipynb #9313cbf9
-def add_noise(
-    clip:np.ndarray, # samples, shape (n,)
-    snr:float, # signal-to-noise ratio in decibels
-    rng:np.random.Generator, # where chance comes from
-    slope:float=-3.0, # tilt of the noise, decibels an octave
-) -> np.ndarray: # shape (n,), float32
-    "Add Gaussian noise of the given loudness and colour."
-    noise = tilt(rng.standard_normal(len(clip)), slope)
-    scale = np.sqrt(np.mean(np.square(clip)) / np.mean(noise ** 2)) * 10 ** (-snr / 20)
-    return (clip + scale * noise).astype(np.float32)
-
 # %% ../nbs/03_features.ipynb #872f00f2
 def mask(
     x:np.ndarray, # features, shape (frames, n)
@@ -471,67 +418,6 @@ def mask(
     x[start:start + n], x[:, gone] = mean, mean[gone]
     return x
 
-# %% ../nbs/03_features.ipynb #b4bb6486
-@dataclass(frozen=True)
-class Augment:
-    "Ranges that changes are drawn from; None leaves a change out."
-    pitch: tuple | None = (-4, 4)  # semitones
-    tempo: tuple | None = (0.75, 1.35)  # factor
-    formants: tuple | None = (0.82, 1.22)  # factor, for `features` only
-    tilt: tuple | None = (-3, 3)  # decibels an octave
-    snr: tuple | None = (10, 40)  # decibels
-    chance: float = 0.8  # probability of each change
-
-# %% ../nbs/03_features.ipynb #9f35b772
-@patch
-def _draw(self:Augment, name, default, rng):
-    "A number from the range called `name`, or `default` by chance; either way the generator moves on alike."
-    chosen, place = rng.random(2)
-    span = getattr(self, name)
-    return default if span is None or chosen >= self.chance else span[0] + place * (span[1] - span[0])
-
-@patch
-def _change(self:Augment, clip, rng):
-    "The changed clip, and the factor by which its formants have moved."
-    semitones, pace = self._draw("pitch", 0.0, rng), self._draw("tempo", 1.0, rng)
-    slope, snr = self._draw("tilt", 0.0, rng), self._draw("snr", None, rng)
-    if semitones or pace != 1: clip = pitch(clip, semitones, pace)
-    if slope: clip = tilt(clip, slope)
-    if snr is not None: clip = add_noise(clip, snr, rng)
-    return clip, 2 ** (semitones / 12)
-
-@patch
-def __call__(
-    self:Augment,
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    rng:np.random.Generator, # where chance comes from
-) -> np.ndarray: # the changed clip, float32; its length may differ
-    "Apply each change with the probability `chance`."
-    return self._change(clip, rng)[0]
-
-# %% ../nbs/03_features.ipynb #779091e2
-@patch
-def features(
-    self:Augment,
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    frontend:Frontend, # what makes the features
-    rng:np.random.Generator, # where chance comes from
-) -> np.ndarray: # shape (frames, n_features), float32
-    "Features of the changed clip, with formants of their own."
-    clip, moved = self._change(clip, rng)
-    return frontend(clip, warp=self._draw("formants", 1.0, rng) / moved)
-
-# %% ../nbs/03_features.ipynb #48314b7a
-@patch
-def to_dict(self:Augment) -> dict:
-    "Every range by name, ready for JSON."
-    return asdict(self)
-
-@patch(cls_method=True)
-def from_dict(cls:Augment, settings:dict) -> Augment:
-    "The augmentation that `to_dict` described. Raises `ValueError` for unknown settings."
-    return _from_dict(cls, settings)
-
 # %% ../nbs/03_features.ipynb #aa139553
 @dataclass(frozen=True)
 class Analyser:
@@ -546,7 +432,7 @@ class Analyser:
 
 # %% ../nbs/03_features.ipynb #fdd3c008
 @dataclass(frozen=True)
-class Revoice:
+class Augment:
     "How far an analysis may be changed; 0 leaves a change out. Ranges are in both directions."
     factors: tuple = (1.0, 0.77, 0.85, 0.92, 1.08, 1.17, 1.28)  # speeds at which clips are analysed
     formants: float = 0.22  # log of the factor
@@ -582,7 +468,7 @@ def _shift(db, frontend, warp):
 # %% ../nbs/03_features.ipynb #de8970c8
 @patch
 def __call__(
-    self:Revoice,
+    self:Augment,
     analysis:np.ndarray, # what `Analyser(frontend, factor)` returns
     frontend:Frontend, # what it was made with
     rng:np.random.Generator, # where chance comes from
@@ -607,7 +493,7 @@ def __call__(
 
 @patch
 def mask(
-    self:Revoice,
+    self:Augment,
     x:np.ndarray, # features, shape (frames, n)
     rng:np.random.Generator, # where chance comes from
 ) -> np.ndarray: # shape (frames, n), a copy
@@ -616,12 +502,12 @@ def mask(
 
 # %% ../nbs/03_features.ipynb #cb60540d
 @patch
-def to_dict(self:Revoice) -> dict:
+def to_dict(self:Augment) -> dict:
     "Every range by name, ready for JSON."
     return asdict(self)
 
 @patch(cls_method=True)
-def from_dict(cls:Revoice, settings:dict) -> Revoice:
+def from_dict(cls:Augment, settings:dict) -> Augment:
     "The object that `to_dict` described. Raises `ValueError` for unknown settings."
     return _from_dict(cls, settings)
 

@@ -102,7 +102,6 @@ def test_clips_shorter_than_a_window(n):
 def test_silence_gives_finite_features():
     silent = np.zeros(SAMPLE_RATE, np.float32)
     assert np.isfinite(ft.Frontend(deltas=2, trim=30, normalise="meanvar", pitch="both")(silent)).all()
-    for seed in range(20): assert np.isfinite(ft.Augment()(silent, np.random.default_rng(seed))).all()
 
 
 def test_serving_features_need_no_workshop():
@@ -116,24 +115,16 @@ assert not workshop & set(sys.modules), workshop & set(sys.modules)"""
 
 @pytest.mark.parametrize("pitch", ["none", "relative", "both"])
 @pytest.mark.parametrize("n", [1, 400, 1600, 16000])
-def test_revoiced_analyses_stay_finite(n, pitch):
+def test_augmented_analyses_stay_finite(n, pitch):
     frontend = ft.Frontend(hop=256, normalise="mean", pitch=pitch, average=2, deltas=1)
-    revoice, clip = ft.Revoice(), voice()[8000:8000 + n]
+    augment, clip = ft.Augment(), voice()[8000:8000 + n]
     for clip in (clip, np.zeros_like(clip)):
-        for seed, factor in enumerate(revoice.factors):
+        for seed, factor in enumerate(augment.factors):
             rng = np.random.default_rng(seed)
-            analysis = revoice(ft.Analyser(frontend, factor)(clip), frontend, rng, factor)
-            x = revoice.mask(frontend.finish(analysis), rng)
+            analysis = augment(ft.Analyser(frontend, factor)(clip), frontend, rng, factor)
+            x = augment.mask(frontend.finish(analysis), rng)
             assert len(x) and x.shape[1] == frontend.n_features and x.dtype == np.float32
             assert np.isfinite(x).all()
-
-
-def test_augmented_clips_are_speech_sized():
-    clip, augment = voice(), ft.Augment(chance=1.0)
-    for seed in range(30):
-        y = augment(clip, np.random.default_rng(seed))
-        assert y.dtype == np.float32 and y.ndim == 1 and np.isfinite(y).all()
-        assert 0.5 < len(y) / len(clip) < 2
 
 
 WRITER = """
