@@ -198,7 +198,7 @@ def hold_out(
 
 # %% ../nbs/04_splits.ipynb #45cd3462
 _WINDOW, _HOP, _BANDS, _MOMENTS = 1024, 400, 64, 80 # samples, samples, count, count: 64 ms every 25 ms
-_FLOOR_DB, _ONSET_DB = 40, 20 # below the loudest: what counts as silence, where the sound begins
+_FLOOR_DB = 40 # below the loudest: what counts as silence
 _SHIFTS = 5 # moments by which two fingerprints may be out of step, each way: 125 ms
 
 @lru_cache(None)
@@ -211,17 +211,19 @@ def _filters(): # (bands, bins) triangles of equal width
 def fingerprint(
     clip:np.ndarray, # mono float32 at 16 kHz
 ) -> np.ndarray: # (80, 64) float32 of length one; all zeros for a clip without any sound
-    "A picture of how a clip begins, that survives re-encoding and tells takes apart."
+    "A picture of the middle of a clip, that survives re-encoding and tells takes apart."
     x = np.pad(np.asarray(clip, np.float32), (_WINDOW // 2, _WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(x, _WINDOW)[::_HOP]
     frames = frames * np.hanning(_WINDOW).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 @ _filters().T
     if not power.max() > 0: return np.zeros((_MOMENTS, _BANDS), np.float32)
-    start = np.argmax(power.sum(1) > power.sum(1).max() * 10 ** (-_ONSET_DB / 10))
-    p = 10 * np.log10(np.maximum(power, power.max() * 10 ** (-_FLOOR_DB / 10)))[start:start + _MOMENTS]
+    loud = np.sqrt(power.sum(1))
+    start = round(float(loud @ np.arange(len(loud)) / loud.sum())) - _MOMENTS // 2
+    p = np.maximum(power, power.max() * 10 ** (-_FLOOR_DB / 10))[max(start, 0):start + _MOMENTS]
+    p = 10 * np.log10(p)
     p = p - p.mean(0)
     p = p - p.mean(1, keepdims=True)
-    p = np.pad(p, ((0, _MOMENTS - len(p)), (0, 0)))
+    p = np.pad(p, ((before := max(-start, 0), _MOMENTS - before - len(p)), (0, 0)))
     return (p / max(np.linalg.norm(p), 1e-9)).astype(np.float32)
 
 # %% ../nbs/04_splits.ipynb #d1ef5e40
@@ -254,9 +256,10 @@ def correlation(
 
 # %% ../nbs/04_splits.ipynb #4eae23bb
 #: Two clips are near-identical where their fingerprints are this much alike, and their waves below 2 kHz too.
-NEAR_LIKENESS, NEAR_CORRELATION = 0.75, 0.82
+NEAR_LIKENESS, NEAR_CORRELATION = 0.75, 0.8
 
-def _low(clip): return resample(clip, SAMPLE_RATE, 4000) # the wave below 2 kHz
+def _low(clip): # the wave below 2 kHz, as differences, so that its lowest overtones do not drown the rest
+    return np.diff(resample(clip, SAMPLE_RATE, 4000))
 
 # %% ../nbs/04_splits.ipynb #500620dc
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ import numpy as np, pandas as pd, pytest, soundfile as sf
 from hypothesis import given, settings, strategies as st
 
 from ser_nbdev import corpora, splits
-from ser_nbdev.audio import SAMPLE_RATE, load
+from ser_nbdev.audio import SAMPLE_RATE
+from ser_nbdev.emotions import EMOTIONS
 from ser_nbdev.splits import LeakError, Split, SplitError, audit, audit_table, check, hold_out, split
 
 real = pytest.mark.skipif(not os.environ.get("SER_DATA_DIR"), reason="needs the corpora: set SER_DATA_DIR")
@@ -16,14 +17,10 @@ real = pytest.mark.skipif(not os.environ.get("SER_DATA_DIR"), reason="needs the 
 def demo(): return corpora.demo()
 
 
-def clip(seed, seconds=1.0):
-    "A sound like no other: noise whose colour and loudness wander; 16-bit samples."
-    rng = np.random.default_rng(seed)
-    n = int(seconds * SAMPLE_RATE)
-    spectrum = np.fft.rfft(rng.standard_normal(n)) * np.interp(np.linspace(0, 1, n // 2 + 1), np.linspace(0, 1, 40),
-                                                              rng.uniform(0, 1, 40) ** 3)
-    x = np.fft.irfft(spectrum, n) * np.interp(np.arange(n), np.linspace(0, n, 12), rng.uniform(0.1, 1, 12))
-    return np.rint(16000 * x / np.abs(x).max()).astype(np.int16)
+def clip(seed):
+    "A synthetic voice with a word and a manner of its own; 16-bit samples."
+    word = list(corpora.DEMO_WORDS)[seed % len(corpora.DEMO_WORDS)]
+    return np.rint(32767 * corpora.synthesise(word, EMOTIONS[seed % 7], "AB"[seed % 2], seed)).astype(np.int16)
 
 
 def write(path, x, rate=SAMPLE_RATE, subtype="PCM_16"):
