@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SPEAKERS_FOR_BOOTSTRAP', 'MUST_NOT', 'FACTS', 'EvaluationError', 'checked', 'truth_of', 'confusion', 'rates', 'uar',
-           'bootstrap', 'reliability', 'ece', 'nll', 'brier', 'apply_temperature', 'fit_temperature', 'Report',
-           'evaluate', 'pool', 'report_markdown', 'plot_confusion', 'plot_reliability', 'model_card']
+           'bootstrap', 'reliability', 'ece', 'nll', 'brier', 'apply_temperature', 'fit_temperature', 'centred',
+           'Report', 'evaluate', 'pool', 'report_markdown', 'plot_confusion', 'plot_reliability', 'model_card']
 
 # %% ../nbs/07_evaluation.ipynb #f9f18ea9
 import json, os
@@ -168,6 +168,16 @@ def fit_temperature(
     p, y = checked(probabilities, len(y)), np.asarray(y, int)
     loss = lambda log_t: nll(apply_temperature(p, np.exp(log_t)), y)
     return float(np.exp(minimize_scalar(loss, bounds=np.log(bounds), method="bounded").x))
+
+# %% ../nbs/07_evaluation.ipynb #f5a2071a
+def centred(
+    probabilities:np.ndarray, # (clips, labels)
+    speakers:pd.Series|np.ndarray, # (clips,) who speaks
+) -> np.ndarray: # (clips, labels), rows summing to one
+    "Probabilities with each speaker's mean log-probability of every label taken off."
+    logits = np.log(np.maximum(checked(probabilities, len(speakers)), 1e-12))
+    for who in np.unique(np.asarray(speakers)): logits[speakers == who] -= logits[speakers == who].mean(0)
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 # %% ../nbs/07_evaluation.ipynb #3fb30cc0
 @dataclass(frozen=True, eq=False, repr=False)

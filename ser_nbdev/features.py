@@ -305,6 +305,7 @@ class Frontend:
     average: int = 1  # neighbouring frames that are averaged into one
     deltas: int = 0  # of spectrum and relative pitch, 1: slopes too, 2: curvatures too
     delta_width: int = 9  # frames that a slope is measured over, odd
+    warps: tuple = (1.0,)  # for `views`: factors by which the formants seem higher
 
     def __post_init__(self):
         choices = dict(kind=("mfcc", "logmel"), deltas=(0, 1, 2), normalise=("none", "mean", "meanvar"),
@@ -435,15 +436,15 @@ class Analyser:
 class Augment:
     "How far an analysis may be changed; 0 leaves a change out. Ranges are in both directions."
     factors: tuple = (1.0, 0.77, 0.85, 0.92, 1.08, 1.17, 1.28)  # speeds at which clips are analysed
-    formants: float = 0.22  # log of the factor
-    tempo: float = 0.3  # log of the factor
-    crop: float = 0.06  # longest share lost at each end
+    formants: float = 0.25  # log of the factor
+    tempo: float = 0.35  # log of the factor
+    crop: float = 0.1  # longest share lost at each end
     melody: float = 0.3  # log of the factor by which the pitch moves more or less
-    height: float = 0.17  # octaves by which the mean pitch is displaced
+    height: float = 0.3  # octaves by which the mean pitch is displaced
     dynamics: float = 0.2  # log of the factor by which loud and soft, peaks and valleys, lie further apart
-    colour: float = 4.0  # decibels, of a smooth random curve over the bands
+    colour: float = 4.3  # decibels, of a smooth random curve over the bands
     noise: float = 0.5  # probability of a noise floor, 20 to 55 dB below the loudest point
-    hide_time: float = 0.1  # for `mask`: longest stretch, as a share of the frames
+    hide_time: float = 0.15  # for `mask`: longest stretch, as a share of the frames
     hide_columns: float = 0.2  # for `mask`: largest share of the columns
 
 # %% ../nbs/03_features.ipynb #74cc3cf8
@@ -510,6 +511,17 @@ def to_dict(self:Augment) -> dict:
 def from_dict(cls:Augment, settings:dict) -> Augment:
     "The object that `to_dict` described. Raises `ValueError` for unknown settings."
     return _from_dict(cls, settings)
+
+# %% ../nbs/03_features.ipynb #b5a8786d
+@patch
+def views(
+    self:Frontend,
+    analysis:np.ndarray, # what `analyse` returns
+) -> np.ndarray: # shape (views, frames, n_features), float32, one view for each of `warps`
+    "Features of one clip as if its formants lay elsewhere (after VTLP: Jaitly and Hinton, 2013, here at test time)."
+    spectrum, voice = analysis[:, :self.n_mels], analysis[:, self.n_mels:]
+    heard = (spectrum if w == 1 else _shift(spectrum, self, w) for w in self.warps)
+    return np.stack([self.finish(np.hstack([x, voice])) for x in heard]).astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #031fae95
 #: Part of every cache key: to be raised whenever the same settings give other numbers.

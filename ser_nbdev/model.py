@@ -57,7 +57,7 @@ def pad(
 class AttentionPooling(layers.Layer):
     """Weighted mean over time, (batch, frames, features) -> (batch, features); masked frames weigh nothing.
 
-    The weights are the softmax over time of a learnt linear score of tanh of the frame.
+    The weights are the softmax over time of a learnt linear score of the frame.
     Source: Yang et al., "Hierarchical Attention Networks" (2016), with one learnt context vector."""
 
     def __init__(self, **kwargs):
@@ -70,7 +70,7 @@ class AttentionPooling(layers.Layer):
         self.built = True
 
     def call(self, frames, mask=None):
-        scores = self.score(ops.tanh(frames))
+        scores = self.score(frames)
         if mask is not None:
             scores = ops.where(ops.expand_dims(mask, -1), scores, -1e9)
         return ops.sum(ops.softmax(scores, axis=1) * frames, axis=1)
@@ -86,10 +86,9 @@ def emotion_lstm(
     n_features: int,  # features per frame
     n_classes: int,  # number of emotions
     *,
-    units: int = 96,  # width of each direction of the LSTM
-    bidirectional: bool = True,  # also read the clip from its end
-    dropout: float = 0.4,  # share of activations dropped in training, after the LSTM and before the decision
-    dense: int = 64,  # width of the layer before the decision
+    units: int = 64,  # width of each direction of an LSTM
+    depth: int = 2,  # LSTMs one upon the other, each reading the clip from both ends
+    dropout: float = 0.4,  # share of activations dropped in training, after each LSTM and before the decision
     mean=None,  # (n_features,) mean of the training frames
     variance=None,  # (n_features,) variance of the training frames
 ) -> keras.Model:  # input (batch, frames, n_features), output (batch, n_classes) probabilities
@@ -101,24 +100,23 @@ def emotion_lstm(
     inputs = keras.Input((None, n_features), name="frames")
     x = layers.Masking(name="masking")(inputs)
     x = layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
-    lstm = layers.LSTM(units, return_sequences=True, name="lstm")
-    x = (layers.Bidirectional(lstm, name="both_ways") if bidirectional else lstm)(x)
-    x = layers.Dropout(dropout, name="drop_frames")(x)
+    for i in range(1, depth + 1):
+        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name=f"lstm{i}")(x)
+        x = layers.Dropout(dropout, name=f"drop_frames{i}")(x)
     x = AttentionPooling(name="attention")(x)
-    x = layers.Dense(dense, activation="relu", name="dense")(x)
     x = layers.Dropout(dropout, name="drop_clip")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="emotion")(x)
     return keras.Model(inputs, outputs, name="emotion_lstm")
 
 # %% ../nbs/05_model.ipynb #fef19028
-def _for_one_clip(model):
-    "The same network for a batch of one, where there is no filling and so nothing to mask."
+def _for_one_clip(model, views):
+    "The same network for the views of one clip, which are of one length, so that there is nothing to mask."
     def copy(layer):
         if isinstance(layer, layers.Masking):
             return layers.Identity(name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
-    inputs = keras.Input(batch_shape=(1, None, model.input_shape[-1]), name="frames")
+    inputs = keras.Input(batch_shape=(views, None, model.input_shape[-1]), name="frames")
     twin = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
     twin.set_weights(model.get_weights())
     return twin
@@ -126,25 +124,26 @@ def _for_one_clip(model):
 # %% ../nbs/05_model.ipynb #ebd598cd
 def litert_run(
     content: bytes,  # a LiteRT model
-    frames: np.ndarray,  # (frames, features) of one clip
-) -> np.ndarray:  # (classes,) probabilities
+    views: np.ndarray,  # (views, frames, features) of one clip
+) -> np.ndarray:  # (views, classes) probabilities
     "Run a LiteRT model on the features of one clip, once. To serve many clips, see `serving.Bundle`."
     from ai_edge_litert.interpreter import Interpreter
 
     lite = Interpreter(model_content=content, num_threads=1)
     index = lite.get_input_details()[0]["index"]
-    lite.resize_tensor_input(index, (1, *frames.shape))
+    lite.resize_tensor_input(index, views.shape)
     lite.allocate_tensors()
-    lite.set_tensor(index, frames[None].astype(np.float32))
+    lite.set_tensor(index, views.astype(np.float32))
     lite.invoke()
-    return lite.get_tensor(lite.get_output_details()[0]["index"])[0]
+    return lite.get_tensor(lite.get_output_details()[0]["index"])
 
 # %% ../nbs/05_model.ipynb #839e2be4
 def to_litert(
     model: keras.Model,  # a network made by `emotion_lstm`
+    views: int = 1,  # how many views of a clip it shall take at once (see `features.Frontend.views`)
     lengths: tuple = (7, 50, 173, 400),  # numbers of frames at which both are compared
     tolerance: float = 1e-5,  # greatest difference of a probability that is taken for equal
-) -> bytes:  # the LiteRT model, which takes (1, frames, features) with any number of frames
+) -> bytes:  # the LiteRT model, which takes (views, frames, features) with any number of frames
     """Convert to LiteRT, and prove the copy equal to the original at several lengths.
 
     Raises `ValueError` if any probability differs by more than `tolerance`."""
@@ -152,11 +151,11 @@ def to_litert(
 
     n_features = model.input_shape[-1]
     with redirect_stdout(StringIO()):  # the converter tells where its temporary files lie
-        content = tf.lite.TFLiteConverter.from_keras_model(_for_one_clip(model)).convert()
+        content = tf.lite.TFLiteConverter.from_keras_model(_for_one_clip(model, views)).convert()
     rng = np.random.default_rng(0)
     for n in lengths:
-        frames = rng.normal(size=(n, n_features)).astype(np.float32)
-        difference = np.abs(litert_run(content, frames) - np.asarray(model(frames[None]))[0]).max()
+        frames = rng.normal(size=(views, n, n_features)).astype(np.float32)
+        difference = np.abs(litert_run(content, frames) - np.asarray(model(frames))).max()
         if not difference <= tolerance:  # NaN fails too
             raise ValueError(f"The converted model differs by {difference} at {n} frames: do not ship it.")
     return content

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PROTOCOLS', 'NEAR_LIKENESS', 'NEAR_CORRELATION', 'CLAIMS', 'SIDES', 'SplitError', 'LeakError', 'need', 'in_order',
            'text_ids', 'Split', 'split', 'shared_emotions', 'hold_out', 'fingerprint', 'likeness', 'correlation',
-           'Heard', 'hear', 'duplicates', 'drop_duplicates', 'Audit', 'audit', 'check', 'read_sides', 'TableAudit',
-           'audit_table']
+           'Heard', 'hear', 'duplicates', 'drop_duplicates', 'Audit', 'audit', 'remember', 'audit_memory', 'check',
+           'read_sides', 'TableAudit', 'audit_table']
 
 # %% ../nbs/04_splits.ipynb #55ff318b
 import hashlib, os, tempfile
@@ -474,6 +474,36 @@ def to_dict(self:Audit,
                       **({"unchecked": self.unchecked[what]} if what in self.unchecked else {})}
                for what, x in self.found.items()},
             "unreadable": len(self.unreadable)}
+
+# %% ../nbs/04_splits.ipynb #21d60c3c
+def remember(
+    train:pd.DataFrame, # the side a model learnt from
+    **how, # `cache`, `progress` as in `audit`
+) -> dict: # "clips", "said": [corpus, speaker, text] rows, "recordings": digests; ready for JSON
+    "What a model's card should keep of its training side, so that later test sides can be audited against it."
+    need(train, "path", "corpus", "speaker", "text")
+    said = train[["corpus", "speaker", "text"]].drop_duplicates().fillna("").astype(str)
+    heard, unreadable = _hear_all(train.path, how.get("cache"), how.get("progress", False))
+    if unreadable: raise SplitError(f"{next(iter(unreadable.values()))} A model's memory must be whole.")
+    digests = sorted({h.digest[:16] for h in heard.values()})
+    return {"clips": len(train), "said": sorted(map(list, said.to_numpy())), "recordings": " ".join(digests)}
+
+def audit_memory(
+    memory:dict, # what `remember` returned
+    test:pd.DataFrame, # column `path`; `speaker, text, corpus` as far as known
+    **how, # `cache`, `progress` as in `audit`
+) -> Audit:
+    "Compare a test side with what a card remembers of a training side."
+    train = pd.DataFrame(memory["said"], columns=["corpus", "speaker", "text"]).replace("", None).assign(path="-")
+    names = audit(train, test, content=False)
+    heard, unreadable = _hear_all(test.path, how.get("cache"), how.get("progress", False))
+    known = set(memory["recordings"].split())
+    same = [("a clip it learnt from", p) for p, h in heard.items() if h.digest[:16] in known]
+    unchecked = {k: why for k, why in names.unchecked.items() if k != "identical"}
+    unchecked["near"] = "the training sound is not at hand"
+    if unreadable: unchecked["identical"] = f"{len(unreadable)} files could not be read"
+    return Audit(memory["clips"], len(test), names.found | {"identical": same},
+                 names.touched | {"identical": len(same)}, names.total, unchecked, unreadable)
 
 # %% ../nbs/04_splits.ipynb #220c0ba7
 #: What each protocol promises not to share.
