@@ -1,4 +1,5 @@
 """Reads everything from settings.ini, so that a name, a version or a pin stands in one place."""
+
 from configparser import ConfigParser
 from pathlib import Path
 

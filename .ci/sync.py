@@ -7,6 +7,7 @@ all show, which `nbdev_export && git diff` does not see. Then cleans the copy an
 """
 
 import filecmp
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def differences(made: Path, kept: Path, pattern: str):
     "The files of `pattern` that differ, are stale or are missing, as sentences."
     made_files, kept_files = ({p.name for p in folder.glob(pattern)} for folder in (made, kept))
     name = kept.name
-    yield from (f"{name}/{n}: no notebook exports it any more; delete it" for n in sorted(kept_files - made_files))
+    yield from (
+        f"{name}/{n}: no notebook exports it any more; delete it" for n in sorted(kept_files - made_files)
+    )
     yield from (f"{name}/{n}: is missing" for n in sorted(made_files - kept_files))
     for n in sorted(made_files & kept_files):
         if not filecmp.cmp(made / n, kept / n, shallow=False):
@@ -35,14 +38,18 @@ def differences(made: Path, kept: Path, pattern: str):
 
 
 def readme(notebook: Path) -> str:
-    "README.md as nbconvert renders the home page, without the front matter of the site."
+    "README.md as nbconvert renders the home page, with links that lead from the top of the repository."
+    import nbformat
     from nbconvert import MarkdownExporter
-    from nbconvert.preprocessors import RegexRemovePreprocessor, TagRemovePreprocessor
 
-    exporter = MarkdownExporter()
-    exporter.register_preprocessor(RegexRemovePreprocessor(patterns=[r"#\| *hide"]), enabled=True)
-    text, _ = exporter.from_filename(str(notebook))
-    return text.strip() + "\n"
+    page = nbformat.read(notebook, as_version=4)
+    page.cells = [cell for cell in page.cells if not re.match(r"#\| *hide", cell.source)]
+    for cell in page.cells:
+        if re.match(r"#\| *echo: *false", cell.source):
+            cell.transient = {"remove_source": True}
+    text, _ = MarkdownExporter().from_notebook_node(page)
+    text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def check(root: Path, write: bool = False) -> list:
@@ -51,7 +58,9 @@ def check(root: Path, write: bool = False) -> list:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, root.name)
         copy.mkdir()
-        shutil.copytree(root / "nbs", copy / "nbs", ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_proc"))
+        shutil.copytree(
+            root / "nbs", copy / "nbs", ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_proc")
+        )
         shutil.copy(root / "settings.ini", copy)
         (copy / "ser_nbdev").mkdir()
         run("nbdev_export", copy)

@@ -20,7 +20,11 @@ pin_threads(1)
 from ser_nbdev import corpora, evaluation, training  # noqa: E402
 from ser_nbdev.features import FeatureCache  # noqa: E402
 
-SEEDS = (0, 1, 2)  # of our LSTM by speaker, where luck matters most; the first one is the figure that is quoted
+SEEDS = (
+    0,
+    1,
+    2,
+)  # of our LSTM by speaker, where luck matters most; the first one is the figure that is quoted
 PARTS = ["lstm-speaker", "lstm-word", "lstm-random", "baseline-speaker", "baseline-word", "baseline-random"]
 PARTS = ["published", *PARTS, *(f"lstm-speaker-seed{s}" for s in SEEDS[1:])]
 
@@ -38,7 +42,9 @@ def part(name: str, tess, folder: Path, folds: int, cache) -> dict:
     result = report.to_dict()
     if name.startswith("lstm-speaker"):
         centred = evaluation.centred(report.probabilities, report.table.speaker)
-        normalised = evaluation.evaluate(report.table, centred, report.labels, protocol=protocol, audit=report.audit)
+        normalised = evaluation.evaluate(
+            report.table, centred, report.labels, protocol=protocol, audit=report.audit
+        )
         result["centred_by_speaker"] = normalised.to_dict()
     return result
 

@@ -73,7 +73,15 @@ def damaged(table, rows, folder):
         true = {(table.path[i], copy) for i, copy in zip(rows, copies)}
         lost = {pair for pair in true if pair[1] in found.unreadable}
         missed = len(true - pairs - lost)
-        yield kind, {"found": len(pairs & true), "missed": missed, "unreadable": len(lost), "false": len(pairs - true)}
+        yield (
+            kind,
+            {
+                "found": len(pairs & true),
+                "missed": missed,
+                "unreadable": len(lost),
+                "false": len(pairs - true),
+            },
+        )
 
 
 def main():
@@ -89,7 +97,9 @@ def main():
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         result[f"tess_with_itself_{when}"] = {"seconds": round(wall, 1), "cpu_seconds": round(cpu, 1)}
     pairs = splits.duplicates(table)
-    pairs = pairs.assign(path=pairs.path.map(lambda p: Path(p).name), twin=pairs.twin.map(lambda p: Path(p).name))
+    pairs = pairs.assign(
+        path=pairs.path.map(lambda p: Path(p).name), twin=pairs.twin.map(lambda p: Path(p).name)
+    )
     result["copies_in_the_corpora"] = pairs.to_dict("records")
     print(result)
     rows = np.random.default_rng(5).permutation(len(table))[: args.clips]

@@ -13,7 +13,9 @@ RESULTS = Path(__file__).parent / "results"
 def pin_threads(n: int = 1):
     "Let every library of this process, and of those it starts, use `n` threads; call it before importing them."
     names = "OMP OPENBLAS MKL NUMEXPR TF_NUM_INTRAOP TF_NUM_INTEROP".split()
-    os.environ.update({f"{name}_{'THREADS' if name.startswith('TF') else 'NUM_THREADS'}": str(n) for name in names})
+    os.environ.update(
+        {f"{name}_{'THREADS' if name.startswith('TF') else 'NUM_THREADS'}": str(n) for name in names}
+    )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

@@ -34,7 +34,9 @@ print(np.argmax(model.predict(mfcc.reshape(1, 40, 1))))
 def start(code: str):
     "Seconds and peak memory in MB of a fresh interpreter that runs `code`."
     began = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - began
     if status:
@@ -88,7 +90,10 @@ def main():
         from ser_nbdev.model import baseline_lstm
 
         baseline_lstm().save(model_file)
-        codes = {"ours": OURS.format(clip=paths[0]), "baseline": THEIRS.format(clip=paths[0], model=model_file)}
+        codes = {
+            "ours": OURS.format(clip=paths[0]),
+            "baseline": THEIRS.format(clip=paths[0], model=model_file),
+        }
         for code in codes.values():
             start(code)  # fills the file cache for both
         for _ in range(args.starts):

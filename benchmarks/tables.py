@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = {
-    "random": "random: both actresses and every word on both sides",
-    "word": "word: words never heard, both actresses known",
-    "speaker": "speaker: an actress never heard, TESS alone",
+PROTOCOLS = {
+    "random": "random: both actresses and all words on both sides",
+    "word": "by word: words never heard, both actresses known",
+    "speaker": "by speaker: an actress never heard, only the other one to learn from",
 }
+ACTRESSES = {"tess-OAF": "the older", "tess-YAF": "the younger"}
 
 
 def result(name: str) -> dict:
@@ -16,7 +17,78 @@ def result(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def share(figure: dict, key: str = "uar") -> str:
+def percent(share: float) -> str:
+    "A share as the tables write it."
+    return f"{100 * share:.1f}"
+
+
+def interval(figure: dict) -> str:
     "A figure with its 95 % interval, in percent."
-    low, high = figure["intervals"][key]
-    return f"{figure[key]:.1%} ({low:.1%}-{high:.1%})".replace("%-", "-").replace("%", " %")
+    return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"
+
+
+def rows(*lines) -> str:
+    "A Markdown table; the first line is its head."
+    head, *body = [[str(cell) for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *body])
+
+
+def accuracy() -> str:
+    "The baseline and ours on TESS, protocol by protocol."
+    parts = result("accuracy")["parts"]
+    lines = [["protocol", "test clips", "baseline", "our LSTM"]]
+    for protocol, words in PROTOCOLS.items():
+        baseline, ours = parts[f"baseline-{protocol}"], parts[f"lstm-{protocol}"]
+        lines.append([words, ours["clips"], interval(baseline["accuracy"]), interval(ours["accuracy"])])
+    for who, age in ACTRESSES.items():
+        both = [parts[f"{model}-speaker"]["by"]["speaker"][who] for model in ("baseline", "lstm")]
+        lines.append([f"- tested on {age} alone", both[1]["n"], *(percent(b["accuracy"]) for b in both)])
+    centred = parts["lstm-speaker"]["centred_by_speaker"]
+    apart = "apart: by speaker, centred on all of her clips, without labels"
+    lines.append([apart, centred["clips"], "", interval(centred["accuracy"])])
+    return rows(*lines)
+
+
+def seeds() -> str:
+    "Our LSTM by speaker with other seeds, each actress."
+    lines = [["seed", *(f"tested on {age}" for age in ACTRESSES.values())]]
+    for seed in (0, 1, 2):
+        by = result("accuracy")["parts"]["lstm-speaker" + (f"-seed{seed}" if seed else "")]["by"]["speaker"]
+        lines.append([seed, *(percent(by[who]["accuracy"]) for who in ACTRESSES)])
+    return rows(*lines)
+
+
+def published() -> str:
+    "The baseline as its notebook trained it, taken apart."
+    told = result("accuracy")["parts"]["published"]
+    words = {
+        "all": "all clips, as published",
+        "seen": "clips it was trained on",
+        "unseen": "clips it was not",
+    }
+    body = [[words[side], told["clips"][side], percent(told["accuracy"][side])] for side in words]
+    return rows(["evaluated on", "clips", "accuracy"], *body)
+
+
+def speed() -> str:
+    "Ours and the baseline's way, side by side."
+    told = result("speed")
+    names = {
+        "per_clip_ms": ("from path to answer, warm", "ms", ".1f"),
+        "start_to_first_answer_s": ("from process start to the first answer", "s", ".2f"),
+        "peak_memory_mb": ("peak memory", "MB", ".0f"),
+    }
+    lines = [["", "baseline's way", "ours", "ratio"]]
+    for key, (words, unit, form) in names.items():
+        theirs, ours = told["baseline"][key], told["ours"][key]
+        ratio = told["baseline_over_ours"][key]["median"]
+        lines.append([words, f"{theirs:{form}} {unit}", f"{ours:{form}} {unit}", f"{ratio:.1f}"])
+    return rows(*lines)
+
+
+def unseen_corpora() -> str:
+    "The shipped bundle on corpora it has never heard."
+    lines = [["corpus", "clips", "UAR"]]
+    for name, report in result("bundle")["unseen_corpora"].items():
+        lines.append([name.removesuffix(", never seen"), report["clips"], interval(report["uar"])])
+    return rows(*lines)

@@ -28,36 +28,91 @@ SILENCE = 4 / 32_768
 RATES = (1_000, 768_000)
 
 #: How the names of files end in which sound can be expected, for those who search folders.
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf",
-                  ".w64", ".webm", ".m4a", ".mp4", ".mov", ".3gp", ".aac", ".amr", ".wma")
+AUDIO_SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".caf",
+    ".w64",
+    ".webm",
+    ".m4a",
+    ".mp4",
+    ".mov",
+    ".3gp",
+    ".aac",
+    ".amr",
+    ".wma",
+)
 
 # %% ../nbs/01_audio.ipynb #23f03b75
 class AudioError(ValueError):
     "A sound that cannot be used; `str(e)` is a sentence: `name`, then `problem` with its cure."
-    def __init__(self,
-        name:str,  # the path as it was given, an upload's own name, or "<bytes>", "<file>", "<array>"
-        problem:str,  # the rest of the sentence
+
+    def __init__(
+        self,
+        name: str,  # the path as it was given, an upload's own name, or "<bytes>", "<file>", "<array>"
+        problem: str,  # the rest of the sentence
     ):
         super().__init__(name, problem)
         self.name, self.problem = name, problem
 
-    def __str__(self): return f"{self.name} {self.problem}"
+    def __str__(self):
+        return f"{self.name} {self.problem}"
 
 # %% ../nbs/01_audio.ipynb #3628d89a
-class MissingAudio(AudioError): "There is no such file."
-class UnreadableAudio(AudioError): "The system does not hand it over: permissions, a folder, a failing disk."
-class EmptyAudio(AudioError): "It has no bytes, or no samples."
-class NotAudio(AudioError): "It is not audio, or it is damaged so that nothing can be decoded."
-class NoAudioStream(AudioError): "It is a film without sound."
-class TooShort(AudioError): "It is shorter than `min_seconds`."
-class TooLong(AudioError): "It is longer than `max_seconds`."
-class SilentAudio(AudioError): "No sample exceeds `SILENCE`."
-class NotFinite(AudioError): "It holds NaN or infinite samples."
-class BadRate(AudioError): "The sample rate is missing, impossible, or given where a file has its own."
-class BadArray(AudioError): "It is no array of samples: its type or its shape says so."
+class MissingAudio(AudioError):
+    "There is no such file."
+
+
+class UnreadableAudio(AudioError):
+    "The system does not hand it over: permissions, a folder, a failing disk."
+
+
+class EmptyAudio(AudioError):
+    "It has no bytes, or no samples."
+
+
+class NotAudio(AudioError):
+    "It is not audio, or it is damaged so that nothing can be decoded."
+
+
+class NoAudioStream(AudioError):
+    "It is a film without sound."
+
+
+class TooShort(AudioError):
+    "It is shorter than `min_seconds`."
+
+
+class TooLong(AudioError):
+    "It is longer than `max_seconds`."
+
+
+class SilentAudio(AudioError):
+    "No sample exceeds `SILENCE`."
+
+
+class NotFinite(AudioError):
+    "It holds NaN or infinite samples."
+
+
+class BadRate(AudioError):
+    "The sample rate is missing, impossible, or given where a file has its own."
+
+
+class BadArray(AudioError):
+    "It is no array of samples: its type or its shape says so."
 
 # %% ../nbs/01_audio.ipynb #e5a31096
 QUALITY = "VHQ"
+
 
 def _check_rate(rate, name):
     low, high = RATES
@@ -66,20 +121,23 @@ def _check_rate(rate, name):
 
 # %% ../nbs/01_audio.ipynb #431865ca
 def resample(
-    x:np.ndarray,  # samples, shape (n,) or (n, channels)
-    rate_in:float,  # its samples a second, Hz
-    rate_out:float,  # samples a second wanted, Hz
+    x: np.ndarray,  # samples, shape (n,) or (n, channels)
+    rate_in: float,  # its samples a second, Hz
+    rate_out: float,  # samples a second wanted, Hz
 ) -> np.ndarray:  # float32, round(n * rate_out / rate_in) samples
     "`x` at another rate, by soxr (https://soxr.sourceforge.net) at VHQ; raises `BadRate` outside `RATES`."
-    for rate in (rate_in, rate_out): _check_rate(rate, "<array>")
+    for rate in (rate_in, rate_out):
+        _check_rate(rate, "<array>")
     x = np.asarray(x, np.float32)
     return x if rate_in == rate_out else soxr.resample(x, rate_in, rate_out, quality=QUALITY)
 
 # %% ../nbs/01_audio.ipynb #14bcc3ab
 def _floats(x):
     "Samples as float32 with full scale at 1."
-    if x.dtype.kind == "u": return (x.astype(np.float32) - 128) / 128
-    if x.dtype.kind == "i": return x.astype(np.float32) / np.float32(-float(np.iinfo(x.dtype).min))
+    if x.dtype.kind == "u":
+        return (x.astype(np.float32) - 128) / 128
+    if x.dtype.kind == "i":
+        return x.astype(np.float32) / np.float32(-float(np.iinfo(x.dtype).min))
     with np.errstate(over="ignore"):  # what overflows is found out at the end
         return x.astype(np.float32, copy=False)
 
@@ -89,13 +147,16 @@ def _from_array(x, rate, name):
     if rate is None:
         raise BadRate(name, "has no sample rate; give it along: load(samples, rate).")
     _check_rate(rate, name)
-    try: x = np.asarray(x)
+    try:
+        x = np.asarray(x)
     except (ValueError, TypeError, RuntimeError):
         raise BadArray(name, "is no array; give one of shape (samples,) or (samples, channels).") from None
     if x.dtype.kind != "f" and x.dtype not in (np.uint8, np.int8, np.int16, np.int32):
         raise BadArray(name, f"has dtype {x.dtype}; give floats in [-1, 1], or int16, int32 or uint8.")
-    if x.ndim == 2 and x.shape[0] < x.shape[1]: x = x.T
-    if x.ndim == 1: x = x[:, None]
+    if x.ndim == 2 and x.shape[0] < x.shape[1]:
+        x = x.T
+    if x.ndim == 1:
+        x = x[:, None]
     if x.ndim != 2 or (x.size and x.shape[1] > 64):
         raise BadArray(name, f"has shape {x.shape}; give (samples,) or (samples, channels).")
     return _floats(x), rate
@@ -103,13 +164,19 @@ def _from_array(x, rate, name):
 # %% ../nbs/01_audio.ipynb #5e8f7b5c
 PATH, BYTES = (str, os.PathLike), (bytes, bytearray, memoryview)
 
-def _is_array(source): return not isinstance(source, PATH + BYTES) and not hasattr(source, "read")
+
+def _is_array(source):
+    return not isinstance(source, PATH + BYTES) and not hasattr(source, "read")
+
 
 def _name(source):
     "What to call `source` in an error."
-    if isinstance(source, PATH): return os.fsdecode(source) or "''"
-    if isinstance(source, BYTES): return "<bytes>"
-    if _is_array(source): return "<array>"
+    if isinstance(source, PATH):
+        return os.fsdecode(source) or "''"
+    if isinstance(source, BYTES):
+        return "<bytes>"
+    if _is_array(source):
+        return "<array>"
     names = [getattr(source, key, None) for key in ("filename", "name")]
     return next((n for n in names if n and isinstance(n, str)), "<file>")
 
@@ -120,27 +187,35 @@ def _opened(source, name):
     try:
         if isinstance(source, PATH):
             mode = os.stat(source).st_mode
-            if stat.S_ISDIR(mode): raise UnreadableAudio(name, "is a folder; name a file in it.")
-            if not stat.S_ISREG(mode): raise UnreadableAudio(name, "is no regular file; give one.")
+            if stat.S_ISDIR(mode):
+                raise UnreadableAudio(name, "is a folder; name a file in it.")
+            if not stat.S_ISREG(mode):
+                raise UnreadableAudio(name, "is no regular file; give one.")
             file = open(source, "rb", buffering=0)
         else:
             file = io.BytesIO(_all_of(source, name) if hasattr(source, "read") else source)
-    except FileNotFoundError: raise MissingAudio(name, "does not exist; check the path.") from None
+    except FileNotFoundError:
+        raise MissingAudio(name, "does not exist; check the path.") from None
     except PermissionError:
         raise UnreadableAudio(name, "may not be read by this user; change its permissions.") from None
-    except AudioError: raise
+    except AudioError:
+        raise
     except (OSError, ValueError) as e:
         why = getattr(e, "strerror", None) or e
         raise UnreadableAudio(name, f"cannot be read ({why}); copy it anew.") from None
-    with file: yield file
+    with file:
+        yield file
+
 
 def _all_of(file, name):
     data = file.read()
-    if isinstance(data, BYTES): return data
+    if isinstance(data, BYTES):
+        return data
     raise UnreadableAudio(name, f"gives {type(data).__name__} instead of bytes; open it in mode 'rb'.")
 
 # %% ../nbs/01_audio.ipynb #d2f2ae23
-BLOCK = 2 ** 18  # samples decoded at once, all channels together: 1 MiB
+BLOCK = 2**18  # samples decoded at once, all channels together: 1 MiB
+
 
 def _by_soundfile(file):
     "Blocks `(samples, channels)` float32 and their rates, by libsndfile, or `sf.SoundFileError`."
@@ -149,24 +224,30 @@ def _by_soundfile(file):
         done = 0
         while done < f.frames or not done:
             block = f.read(max(1, BLOCK // f.channels), dtype="float32", always_2d=True)
-            if not len(block): raise sf.SoundFileError("no more samples")
+            if not len(block):
+                raise sf.SoundFileError("no more samples")
             done += len(block)
             yield block, f.samplerate
 
 # %% ../nbs/01_audio.ipynb #2e67299d
-MAX_ALLOC = 2 ** 26  # bytes: a table for 15 hours of AAC
+MAX_ALLOC = 2**26  # bytes: a table for 15 hours of AAC
+
 
 def _libav():
     "PyAV, under `MAX_ALLOC`; the limit holds for the whole process."
     import ctypes
 
     import av
-    try: ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOC))
-    except (OSError, AttributeError): pass  # a system whose loader does not look into what PyAV brings along
+
+    try:
+        ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOC))
+    except (OSError, AttributeError):
+        pass  # a system whose loader does not look into what PyAV brings along
     return av
 
 # %% ../nbs/01_audio.ipynb #9e54adde
 FORMATS = "aac,aiff,amr,asf,au,caf,flac,matroska,webm,mov,mp3,ogg,wav,w64"
+
 
 def _by_av(file, name):
     "Blocks `(samples, channels)` float32 and their rates, by ffmpeg; it passes over damaged packets."
@@ -177,11 +258,14 @@ def _by_av(file, name):
             if not container.streams.audio:
                 raise NoAudioStream(name, "has no sound in it; record it with the microphone on.")
             for packet in container.demux(container.streams.audio[0]):
-                try: blocks = [(_samples(frame), frame.sample_rate) for frame in packet.decode()]
-                except (av.FFmpegError, ValueError): blocks, failed = [], True
+                try:
+                    blocks = [(_samples(frame), frame.sample_rate) for frame in packet.decode()]
+                except (av.FFmpegError, ValueError):
+                    blocks, failed = [], True
                 found = found or bool(blocks)
                 yield from blocks
-    except av.FFmpegError: failed = True  # a file cut short: what came before is kept
+    except av.FFmpegError:
+        failed = True  # a file cut short: what came before is kept
     if failed and not found:
         raise NotAudio(name, "is not audio, or is damaged beyond decoding; export it anew as WAV or FLAC.")
 
@@ -201,19 +285,23 @@ def _gather(blocks, name, max_seconds):
         if max_seconds is not None and seconds > max_seconds + 1e-6:
             raise TooLong(name, f"lasts longer than {max_seconds:g} s, the limit here; cut it into pieces.")
         if rate != now:  # at the start, or where one recording was glued to another
-            if stream: clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+            if stream:
+                clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
             now, stream = rate, None
-            if rate != SAMPLE_RATE: stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", QUALITY)
+            if rate != SAMPLE_RATE:
+                stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", QUALITY)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found out at the end
             mono = sum(block.T) / np.float32(block.shape[1])
         clip.append(stream.resample_chunk(mono) if stream else mono)
-    if stream: clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    if stream:
+        clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
     return np.concatenate(clip) if clip else np.zeros(0, np.float32)
 
 # %% ../nbs/01_audio.ipynb #9cfa367b
 def _checked(clip, name, min_seconds):
     "`clip`, if it can be used."
-    if not len(clip): raise EmptyAudio(name, "is empty, it holds no samples; record it anew.")
+    if not len(clip):
+        raise EmptyAudio(name, "is empty, it holds no samples; record it anew.")
     if len(clip) < round(min_seconds * SAMPLE_RATE):
         raise TooShort(name, f"lasts {len(clip) / SAMPLE_RATE:.3f} s; at least {min_seconds:g} s is needed.")
     peak = np.abs(clip).max()
@@ -226,10 +314,10 @@ def _checked(clip, name, min_seconds):
 # %% ../nbs/01_audio.ipynb #b8c70abe
 def load(
     source,  # path, bytes, binary file object, or samples: (n,), (n, channels) or (channels, n)
-    rate:float=None,  # Hz, for samples only: a file knows its own
+    rate: float = None,  # Hz, for samples only: a file knows its own
     *,
-    min_seconds:float=0.1,  # shorter is refused
-    max_seconds:float=None,  # longer is refused, while decoding; None for no limit
+    min_seconds: float = 0.1,  # shorter is refused
+    max_seconds: float = None,  # longer is refused, while decoding; None for no limit
 ) -> np.ndarray:  # the clip: float32, shape (n,), 16 kHz
     """Any sound as mono float32 at 16 kHz: channels averaged, resampled by soxr VHQ, not normalised.
 
@@ -241,17 +329,21 @@ def load(
     elif rate is not None:
         raise BadRate(name, "brings its own sample rate; give a rate with an array only.")
     else:
-        with _opened(source, name) as file: clip = _decoded(file, name, max_seconds)
+        with _opened(source, name) as file:
+            clip = _decoded(file, name, max_seconds)
     return _checked(clip, name, min_seconds)
 
 # %% ../nbs/01_audio.ipynb #d7f4ea75
 def _decoded(file, name, max_seconds):
     "By libsndfile if it can, else by ffmpeg."
     try:
-        if not file.seek(0, os.SEEK_END): raise EmptyAudio(name, "is empty, it has no bytes; record it anew.")
+        if not file.seek(0, os.SEEK_END):
+            raise EmptyAudio(name, "is empty, it has no bytes; record it anew.")
         file.seek(0)
-        try: return _gather(_by_soundfile(file), name, max_seconds)
-        except sf.SoundFileError: file.seek(0)
+        try:
+            return _gather(_by_soundfile(file), name, max_seconds)
+        except sf.SoundFileError:
+            file.seek(0)
         return _gather(_by_av(file, name), name, max_seconds)
     except OSError as e:
         raise UnreadableAudio(name, f"cannot be read to its end ({e.strerror or e}); copy it anew.") from None

@@ -32,14 +32,15 @@ class CorpusError(ValueError):
 @dataclass(frozen=True)
 class Corpus:
     "What is known of one corpus: its name, size and speakers, and how its file names are built."
-    name:str  # as it stands in the column `corpus`
-    title:str  # what its authors call it
-    language:str  # of the speech
-    licence:str  # what may be done with the clips
-    clips:int  # in the published corpus
-    pattern:str  # regular expression over the file name, with groups speaker, word, text, intensity, take
-    speakers:dict  # speaker, as the file name has it, to gender
-    example:str  # a file name
+
+    name: str  # as it stands in the column `corpus`
+    title: str  # what its authors call it
+    language: str  # of the speech
+    licence: str  # what may be done with the clips
+    clips: int  # in the published corpus
+    pattern: str  # regular expression over the file name, with groups speaker, word, text, intensity, take
+    speakers: dict  # speaker, as the file name has it, to gender
+    example: str  # a file name
 
     def __post_init__(self):
         words = "|".join(sorted(WORDS.get(self.name, EMOTIONS), key=len, reverse=True))
@@ -48,7 +49,9 @@ class Corpus:
         object.__setattr__(self, "people", {k.lower(): k for k in self.speakers})
 
 # %% ../nbs/02_exploration.ipynb #d5271dff
-def _speakers(women, men): return dict.fromkeys(women.split(), "female") | dict.fromkeys(men.split(), "male")
+def _speakers(women, men):
+    return dict.fromkeys(women.split(), "female") | dict.fromkeys(men.split(), "male")
+
 
 _EVEN, _ODD = (" ".join(f"{i:02d}" for i in range(first, 25, 2)) for first in (2, 1))
 _CREMA_WOMEN = """1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 1030
@@ -58,6 +61,7 @@ _CREMA_MEN = " ".join(str(i) for i in range(1001, 1092) if str(i) not in _CREMA_
 
 # %% ../nbs/02_exploration.ipynb #bdeae1e1
 #: Every corpus that this library can read, by name, in the order in which tables list them.
+# fmt: off
 CORPORA = {c.name: c for c in (
     Corpus("tess", "Toronto Emotional Speech Set", "English", "CC BY-NC-ND 4.0", 2800,
            r"(?P<speaker>OAF?|YAF)_(?P<text>[a-z]+)_{word}", _speakers("OAF YAF", ""), "OAF_back_angry.wav"),
@@ -80,58 +84,80 @@ CORPORA = {c.name: c for c in (
            r"demo_(?P<speaker>[AB])_{word}_(?P<text>[a-z]+)_(?P<take>\d+)", _speakers("A", "B"),
            "demo_A_angry_bar_1.flac"),
 )}
+# fmt: on
 
 # %% ../nbs/02_exploration.ipynb #ba900434
 _INTENSITY = {"01": "normal", "02": "strong", "lo": "low", "md": "medium", "hi": "high"}
 _STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 
+
 def parse(
-    path:str|os.PathLike,  # a file, there or not: only its name is read
-    corpus:str=None,  # one corpus to look for; otherwise all but `demo`
-) -> dict|None:  # corpus, speaker, gender, emotion, text, intensity, clip; None for a file of no known corpus
+    path: str | os.PathLike,  # a file, there or not: only its name is read
+    corpus: str = None,  # one corpus to look for; otherwise all but `demo`
+) -> (
+    dict | None
+):  # corpus, speaker, gender, emotion, text, intensity, clip; None for a file of no known corpus
     "What the name of `path` says. `clip` is the same for every copy of a clip, whatever the folder."
     folder, name = os.path.split(os.fspath(path))
     stem, suffix = os.path.splitext(name)
-    if suffix.lower() not in AUDIO_SUFFIXES: return None
+    if suffix.lower() not in AUDIO_SUFFIXES:
+        return None
     for c in _chosen(corpus):
         m = c.match(stem) or (c.match(f"{os.path.basename(folder)}/{stem}") if c.name == "savee" else None)
-        if m and (found := _record(c, m.groupdict(""))): return found
+        if m and (found := _record(c, m.groupdict(""))):
+            return found
 
 # %% ../nbs/02_exploration.ipynb #0fa4ebf1
 def _chosen(corpus):
-    if corpus is None: return [c for c in CORPORA.values() if c.name != "demo"]
+    if corpus is None:
+        return [c for c in CORPORA.values() if c.name != "demo"]
     names = [corpus] if isinstance(corpus, str) else corpus
     unknown = [n for n in names if n.lower() not in CORPORA]
     if unknown:
         raise CorpusError(f"There is no corpus {unknown[0]!r} here; the known ones are {', '.join(CORPORA)}.")
     return [CORPORA[n.lower()] for n in names]
 
+
 def _record(c, part):
     speaker = c.people.get("oaf" if part["speaker"].lower() == "oa" else part["speaker"].lower())
-    if speaker is None: return None
+    if speaker is None:
+        return None
     text, take = part["text"].lower(), part.get("take", "").lower()
     emotion = part["word"].lower() if c.name == "demo" else label(c.name, part["word"])
     intensity = _INTENSITY.get(part.get("intensity", "").lower())
     clip = "_".join(filter(None, (speaker, emotion, text, intensity, take)))
-    if c.name == "ravdess": text = _STATEMENTS[text]
-    return dict(corpus=c.name, speaker=f"{c.name}-{speaker}", gender=c.speakers[speaker], emotion=emotion,
-                text=text, intensity=intensity, clip=f"{c.name}_{clip}")
+    if c.name == "ravdess":
+        text = _STATEMENTS[text]
+    return dict(
+        corpus=c.name,
+        speaker=f"{c.name}-{speaker}",
+        gender=c.speakers[speaker],
+        emotion=emotion,
+        text=text,
+        intensity=intensity,
+        clip=f"{c.name}_{clip}",
+    )
 
 # %% ../nbs/02_exploration.ipynb #0a227656
 #: The columns of a corpus table.
 COLUMNS = ["path", "corpus", "speaker", "gender", "emotion", "text", "intensity"]
 
+
 def scan(
-    root:str|os.PathLike,  # folder to search, with all that is below it
-    corpus:str|list=None,  # one or several names out of `CORPORA`; otherwise all but `demo`
+    root: str | os.PathLike,  # folder to search, with all that is below it
+    corpus: str | list = None,  # one or several names out of `CORPORA`; otherwise all but `demo`
 ) -> pd.DataFrame:  # the columns of `table`, and `clip` (one value for all copies of a clip) and `duplicate`
     "Every file of a known corpus below `root`, copies included, in an order that no folder layout changes."
     root = os.path.abspath(os.path.expanduser(root))
     if not os.path.isdir(root):
         raise CorpusError(f"{root} is no folder; give the folder that holds the corpora.")
     names = [c.name for c in _chosen(corpus)]
-    rows = [dict(found, path=os.path.join(folder, f)) for folder, files in _walk(root) for f in files
-            if (found := parse(os.path.join(folder, f), names))]
+    rows = [
+        dict(found, path=os.path.join(folder, f))
+        for folder, files in _walk(root)
+        for f in files
+        if (found := parse(os.path.join(folder, f), names))
+    ]
     df = pd.DataFrame(rows, columns=[*COLUMNS, "clip"]).astype("str")
     where = df.path.map(os.path.dirname)
     df["company"] = -df.groupby(["corpus", where]).path.transform("size") if len(df) else 0
@@ -146,7 +172,8 @@ def _walk(root):
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
-        if real not in seen: yield folder, sorted(files)
+        if real not in seen:
+            yield folder, sorted(files)
         seen.add(real)
 
 # %% ../nbs/02_exploration.ipynb #08101ef2
@@ -154,14 +181,17 @@ def data_dir() -> Path:  # the folder that the environment variable SER_DATA_DIR
     "Where the corpora lie; a `CorpusError` says what to set where that is unknown."
     folder = os.environ.get("SER_DATA_DIR")
     if not folder:
-        raise CorpusError("It is not known where the corpora lie: set SER_DATA_DIR to the folder that holds "
-                          "them, or give the folder. `demo()` makes a synthetic corpus that needs none.")
+        raise CorpusError(
+            "It is not known where the corpora lie: set SER_DATA_DIR to the folder that holds "
+            "them, or give the folder. `demo()` makes a synthetic corpus that needs none."
+        )
     return Path(folder)
 
 # %% ../nbs/02_exploration.ipynb #e87990e8
 def table(
-    root:str|os.PathLike=None,  # folder to search; `data_dir()` if not given
-    corpus:str|list=None,  # one or several names out of `CORPORA`; otherwise all that are there but `demo`
+    root: str | os.PathLike = None,  # folder to search; `data_dir()` if not given
+    corpus: str
+    | list = None,  # one or several names out of `CORPORA`; otherwise all that are there but `demo`
 ) -> pd.DataFrame:  # path (absolute), corpus, speaker, gender, emotion, text, intensity (or missing)
     """The corpus table of `root`: one row a clip, each clip once, sorted by corpus and clip.
 
@@ -178,13 +208,15 @@ def table(
 @dataclass(frozen=True)
 class _Manner:
     "How one emotion is acted by the demo voices."
-    pitch:float  # above the voice's own, in semitones
-    melody:tuple  # the course of pitch through the clip, in semitones, evenly spaced points
-    level:float  # loudness in dB, 0 for neutral
-    tempo:float  # 1 for neutral, 1.3 is faster
-    tilt:float  # fall of the overtones in dB per octave
-    breath:float = 0.01  # noise of the breath against the voice
-    tremor:float = 0.0  # depth in semitones of a 6 Hz trembling of pitch
+
+    pitch: float  # above the voice's own, in semitones
+    melody: tuple  # the course of pitch through the clip, in semitones, evenly spaced points
+    level: float  # loudness in dB, 0 for neutral
+    tempo: float  # 1 for neutral, 1.3 is faster
+    tilt: float  # fall of the overtones in dB per octave
+    breath: float = 0.01  # noise of the breath against the voice
+    tremor: float = 0.0  # depth in semitones of a 6 Hz trembling of pitch
+
 
 _MANNERS = dict(
     angry=_Manner(4, (1, 4, 2, -4), 9, 1.20, 4),
@@ -193,27 +225,50 @@ _MANNERS = dict(
     happy=_Manner(5, (-2, 5, -2, 4), 3, 1.05, 10),
     neutral=_Manner(0, (1, 0, 0, -2), 0, 1.00, 12),
     sad=_Manner(-1, (0, 0, -1, -2), -9, 0.72, 17, 0.06, 0.2),
-    surprise=_Manner(7, (-4, -2, 4, 10), 1, 0.90, 9, 0.08))
+    surprise=_Manner(7, (-4, -2, 4, 10), 1, 0.90, 9, 0.08),
+)
 
 # %% ../nbs/02_exploration.ipynb #06028393
 # sound: three formants in Hz, strength of the voice, of the hiss, centre of the hiss in Hz, length in s
 _SOUNDS = dict(
-    i=(270, 2290, 3010, 1, 0, 0, .13), e=(530, 1840, 2480, 1, 0, 0, .12),
-    a=(730, 1090, 2440, 1, 0, 0, .15), o=(570, 840, 2410, 1, 0, 0, .15), u=(300, 870, 2240, .9, 0, 0, .14),
-    er=(490, 1350, 1690, 1, 0, 0, .15), r=(350, 1100, 1600, .5, 0, 0, .07),
-    l=(360, 1000, 2600, .5, 0, 0, .07), m=(250, 1000, 2200, .3, 0, 0, .08),
-    n=(250, 1400, 2400, .3, 0, 0, .08), b=(200, 800, 2300, .1, .01, 900, .05),
-    d=(200, 1700, 2600, .1, .02, 3500, .05), g=(200, 2000, 2500, .1, .02, 2000, .06),
-    t=(300, 1700, 2600, 0, .04, 4500, .06), f=(300, 1100, 2300, 0, .02, 5500, .10),
-    h=(500, 1500, 2500, 0, .02, 1500, .06), s=(300, 1700, 2600, 0, .05, 5800, .11),
-    sh=(300, 1800, 2500, 0, .05, 3000, .11))
+    i=(270, 2290, 3010, 1, 0, 0, 0.13),
+    e=(530, 1840, 2480, 1, 0, 0, 0.12),
+    a=(730, 1090, 2440, 1, 0, 0, 0.15),
+    o=(570, 840, 2410, 1, 0, 0, 0.15),
+    u=(300, 870, 2240, 0.9, 0, 0, 0.14),
+    er=(490, 1350, 1690, 1, 0, 0, 0.15),
+    r=(350, 1100, 1600, 0.5, 0, 0, 0.07),
+    l=(360, 1000, 2600, 0.5, 0, 0, 0.07),
+    m=(250, 1000, 2200, 0.3, 0, 0, 0.08),
+    n=(250, 1400, 2400, 0.3, 0, 0, 0.08),
+    b=(200, 800, 2300, 0.1, 0.01, 900, 0.05),
+    d=(200, 1700, 2600, 0.1, 0.02, 3500, 0.05),
+    g=(200, 2000, 2500, 0.1, 0.02, 2000, 0.06),
+    t=(300, 1700, 2600, 0, 0.04, 4500, 0.06),
+    f=(300, 1100, 2300, 0, 0.02, 5500, 0.10),
+    h=(500, 1500, 2500, 0, 0.02, 1500, 0.06),
+    s=(300, 1700, 2600, 0, 0.05, 5800, 0.11),
+    sh=(300, 1800, 2500, 0, 0.05, 3000, 0.11),
+)
 _VOICES = dict(A=(205, 1.17), B=(112, 1.0))  # pitch in Hz; formants against those of the table
 _CARRIER = "s e i".split()
 
 #: The words of the demo corpus, each with its sounds.
-DEMO_WORDS = {w: s.split() for w, s in dict(
-    bar="b a r", bean="b i n", dog="d o g", food="f u d", goal="g o u l", home="h o u m", learn="l er n",
-    mood="m u d", neat="n i t", shawl="sh o l").items()}
+DEMO_WORDS = {
+    w: s.split()
+    for w, s in dict(
+        bar="b a r",
+        bean="b i n",
+        dog="d o g",
+        food="f u d",
+        goal="g o u l",
+        home="h o u m",
+        learn="l er n",
+        mood="m u d",
+        neat="n i t",
+        shawl="sh o l",
+    ).items()
+}
 
 # %% ../nbs/02_exploration.ipynb #b5563015
 def _course(sounds, manner, tract, rng):
@@ -251,8 +306,8 @@ def _voice(course, f0, tilt):
 def _hiss(course, breath, size, rng):
     "Noise, shaped frame by frame: consonants round their centre, breath round the voice's; shape (size,)."
     freqs, window = np.fft.rfftfreq(160, 1 / SAMPLE_RATE), np.hanning(160)
-    consonant = course[:, 4:5] * np.exp(-((freqs - course[:, 5:6]) / 1200) ** 2)
-    aspiration = breath * course[:, 3:4] * np.exp(-((freqs - course[:, 1:2]) / 900) ** 2)
+    consonant = course[:, 4:5] * np.exp(-(((freqs - course[:, 5:6]) / 1200) ** 2))
+    aspiration = breath * course[:, 3:4] * np.exp(-(((freqs - course[:, 1:2]) / 900) ** 2))
     noise = np.fft.rfft(rng.standard_normal((len(course), 160)))
     frames = np.fft.irfft(noise * (consonant + aspiration), axis=1) * window
     out = np.zeros(len(course) * 80 + 80)
@@ -262,10 +317,10 @@ def _hiss(course, breath, size, rng):
 
 # %% ../nbs/02_exploration.ipynb #a35e8933
 def synthesise(
-    word:str,  # one of `DEMO_WORDS`
-    emotion:str,  # one of `EMOTIONS`
-    voice:str="A",  # "A", pitched like a woman's, or "B", like a man's
-    seed:int=0,  # another seed is another take of the same
+    word: str,  # one of `DEMO_WORDS`
+    emotion: str,  # one of `EMOTIONS`
+    voice: str = "A",  # "A", pitched like a woman's, or "B", like a man's
+    seed: int = 0,  # another seed is another take of the same
 ) -> np.ndarray:  # mono float32 at 16 kHz, about a second, shape (samples,)
     """A synthetic voice that says `word` in the manner of `emotion`. No human speech: for trying things out.
 
@@ -287,9 +342,9 @@ def synthesise(
 
 # %% ../nbs/02_exploration.ipynb #3f5bc149
 def demo(
-    folder:str|os.PathLike=None,  # where the files go; a folder in the user's cache if not given
-    words:list=tuple(DEMO_WORDS),  # out of `DEMO_WORDS`
-    seed:int=0,  # seed 0 is take 1 in the file names, seed 1 take 2, and so on
+    folder: str | os.PathLike = None,  # where the files go; a folder in the user's cache if not given
+    words: list = tuple(DEMO_WORDS),  # out of `DEMO_WORDS`
+    seed: int = 0,  # seed 0 is take 1 in the file names, seed 1 take 2, and so on
 ) -> pd.DataFrame:  # columns as of `table`; corpus "demo", speakers "demo-A" and "demo-B"
     """The synthetic demo corpus: seven emotions, two voices and `words`, made in about two seconds and kept.
 
@@ -302,10 +357,12 @@ def demo(
         folder.mkdir(parents=True, exist_ok=True)
         for voice, emotion, word in ((v, e, w) for v in _VOICES for e in EMOTIONS for w in words):
             path = folder / f"demo_{voice}_{emotion}_{word}_{seed + 1}.flac"
-            if not path.exists(): _write(path, synthesise(word, emotion, voice, seed))
+            if not path.exists():
+                _write(path, synthesise(word, emotion, voice, seed))
     except OSError as e:
-        raise CorpusError(f"The demo corpus cannot be written to {folder} ({e.strerror}); "
-                          "give another folder.") from e
+        raise CorpusError(
+            f"The demo corpus cannot be written to {folder} ({e.strerror}); give another folder."
+        ) from e
     df = scan(folder, "demo")
     keep = df.text.isin(words) & df.path.str.contains(rf"_{seed + 1}\.[^.]+$") & ~df.duplicate
     return df.loc[keep, COLUMNS].reset_index(drop=True)
@@ -316,22 +373,39 @@ def _write(path, clip):
     try:
         sf.write(tmp, clip, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         os.replace(tmp, path)
-    except sf.LibsndfileError as e: raise OSError(0, str(e)) from e
-    finally: tmp.unlink(missing_ok=True)
+    except sf.LibsndfileError as e:
+        raise OSError(0, str(e)) from e
+    finally:
+        tmp.unlink(missing_ok=True)
 
 # %% ../nbs/02_exploration.ipynb #99b4c662
-_EMODB = {"03": (14, 5, 1, 4, 7, 7, 11), "08": (12, 10, 0, 6, 11, 9, 10), "09": (13, 4, 8, 1, 4, 4, 9),
-          "10": (10, 8, 1, 8, 4, 3, 4), "11": (11, 8, 2, 10, 8, 7, 9), "12": (12, 5, 2, 6, 2, 4, 4),
-          "13": (12, 10, 8, 7, 10, 5, 9), "14": (16, 8, 8, 12, 8, 10, 7), "15": (13, 9, 5, 8, 6, 4, 11),
-          "16": (14, 14, 11, 7, 11, 9, 5)}  # of each speaker, for W L E A F T N
+_EMODB = {
+    "03": (14, 5, 1, 4, 7, 7, 11),
+    "08": (12, 10, 0, 6, 11, 9, 10),
+    "09": (13, 4, 8, 1, 4, 4, 9),
+    "10": (10, 8, 1, 8, 4, 3, 4),
+    "11": (11, 8, 2, 10, 8, 7, 9),
+    "12": (12, 5, 2, 6, 2, 4, 4),
+    "13": (12, 10, 8, 7, 10, 5, 9),
+    "14": (16, 8, 8, 12, 8, 10, 7),
+    "15": (13, 9, 5, 8, 6, 4, 11),
+    "16": (14, 14, 11, 7, 11, 9, 5),
+}  # of each speaker, for W L E A F T N
+
 
 def _expected(c):
     "Published clips of corpus `c` as a dict (speaker, emotion) to number."
     if c.name == "emodb":
         labels = [label("emodb", w) for w in "WLEAFTN"]
         return {(f"emodb-{s}", e): n for s, row in _EMODB.items() for e, n in zip(labels, row)}
-    usual, neutral = {"tess": (200, 200), "ravdess": (8, 4), "emovo": (14, 14), "crema-d": (14, 12),
-                      "savee": (15, 30), "demo": (10, 10)}[c.name]
+    usual, neutral = {
+        "tess": (200, 200),
+        "ravdess": (8, 4),
+        "emovo": (14, 14),
+        "crema-d": (14, 12),
+        "savee": (15, 30),
+        "demo": (10, 10),
+    }[c.name]
     labels = dict.fromkeys(WORDS[c.name].values() if c.name in WORDS else EMOTIONS)
     return {(f"{c.name}-{s}", e): neutral if e == "neutral" else usual for s in c.speakers for e in labels}
 
@@ -339,9 +413,10 @@ def _expected(c):
 @dataclass(frozen=True)
 class Verification:
     "What `verify` found; printing it gives a summary."
-    counts:pd.DataFrame  # corpus, speaker, emotion, expected, found, broken, duplicate
-    problems:pd.DataFrame  # path, corpus, problem (broken, changed, lost, duplicate, same sound), detail
-    decoded:bool  # whether every file was opened
+
+    counts: pd.DataFrame  # corpus, speaker, emotion, expected, found, broken, duplicate
+    problems: pd.DataFrame  # path, corpus, problem (broken, changed, lost, duplicate, same sound), detail
+    decoded: bool  # whether every file was opened
 
     def __str__(self):
         lines = []
@@ -350,29 +425,33 @@ class Verification:
             total = CORPORA[name].clips
             broken = f"{n.broken} broken" if self.decoded else "not opened"
             part = "complete" if n.found >= total else f"{total - n.found} missing"
-            lines.append(f"{name:<8} {n.found:>5} of {total} clips found ({part}), {broken}, "
-                         f"{n.duplicate} duplicates")
+            lines.append(
+                f"{name:<8} {n.found:>5} of {total} clips found ({part}), {broken}, {n.duplicate} duplicates"
+            )
         kinds = self.problems.problem.value_counts()
         lines += [f"{k}: {kinds[k]} files" for k in ("changed", "lost", "same sound") if k in kinds]
         return "\n".join(lines)
 
-    def _repr_markdown_(self): return "    " + str(self).replace("\n", "\n    ")
+    def _repr_markdown_(self):
+        return "    " + str(self).replace("\n", "\n    ")
 
 # %% ../nbs/02_exploration.ipynb #0bc069e7
 def verify(
-    root:str|os.PathLike=None,  # folder to search; `data_dir()` if not given
-    corpus:str|list=None,  # names out of `CORPORA`; otherwise those of which a clip is there
-    decode:bool=True,  # open every file, copies too? `False` takes a second and finds no broken ones
-    checksums:bool=False,  # compare with `MANIFEST.sha256` in `root`, if one lies there?
-    progress:bool=True,  # show a progress bar?
+    root: str | os.PathLike = None,  # folder to search; `data_dir()` if not given
+    corpus: str | list = None,  # names out of `CORPORA`; otherwise those of which a clip is there
+    decode: bool = True,  # open every file, copies too? `False` takes a second and finds no broken ones
+    checksums: bool = False,  # compare with `MANIFEST.sha256` in `root`, if one lies there?
+    progress: bool = True,  # show a progress bar?
 ) -> Verification:  # `counts`, `problems`, and a summary when printed
     "Found, expected, broken and duplicate clips of each speaker and emotion; a partial corpus is no error."
     root = Path(data_dir() if root is None else root)
     df = scan(root, corpus)
     copies = df[df.duplicate]
     problems = [(c.path, c.corpus, "duplicate", f"another copy of {c.clip}") for c in copies.itertuples()]
-    if decode: problems += _opened(df, progress)
-    if checksums: problems += _changed(root, df, progress)
+    if decode:
+        problems += _opened(df, progress)
+    if checksums:
+        problems += _changed(root, df, progress)
     problems = pd.DataFrame(problems, columns=["path", "corpus", "problem", "detail"]).astype("str")
     df["broken"] = df.path.isin(problems.path[problems.problem == "broken"])
     names = [c.name for c in _chosen(corpus) if corpus is not None or (df.corpus == c.name).any()]
@@ -381,19 +460,24 @@ def verify(
 # %% ../nbs/02_exploration.ipynb #33e7414a
 def _counted(df, names):
     keys = ["corpus", "speaker", "emotion"]
-    plan = pd.DataFrame([(n, *k, count) for n in names for k, count in _expected(CORPORA[n]).items()],
-                        columns=[*keys, "expected"])
+    plan = pd.DataFrame(
+        [(n, *k, count) for n in names for k, count in _expected(CORPORA[n]).items()],
+        columns=[*keys, "expected"],
+    )
     numbers = ["found", "broken", "duplicate"]
     found = df.assign(found=~df.duplicate).groupby(keys, as_index=False)[numbers].sum()
     counts = plan.merge(found, "left", keys).fillna(dict.fromkeys(numbers, 0))
     counts = counts.astype(dict.fromkeys(["expected", *numbers], int))
     return counts[(counts.expected > 0) | (counts.found > 0)].reset_index(drop=True)
 
+
 def _opened(df, progress):
     problems, sounds = [], {}
     for row in tqdm(df.itertuples(), total=len(df), desc="opening", unit="clip", disable=not progress):
-        try: digest = sha256(load(row.path).tobytes()).digest()
-        except (AudioError, OSError) as e: problems.append((row.path, row.corpus, "broken", str(e)))
+        try:
+            digest = sha256(load(row.path).tobytes()).digest()
+        except (AudioError, OSError) as e:
+            problems.append((row.path, row.corpus, "broken", str(e)))
         else:
             first = sounds.setdefault(digest, row)
             if first.clip != row.clip:
@@ -403,13 +487,15 @@ def _opened(df, progress):
 # %% ../nbs/02_exploration.ipynb #dc76884e
 def _changed(root, df, progress):
     manifest, corpora = root / "MANIFEST.sha256", dict(zip(df.path, df.corpus))
-    if not manifest.is_file(): return []
+    if not manifest.is_file():
+        return []
     problems = []
     for line in tqdm(manifest.read_text().splitlines(), desc="checksums", unit="file", disable=not progress):
         digest, _, name = line.partition(" ")
         path = os.path.abspath(root / name.lstrip(" *"))
         here = os.path.exists(path)
-        if here and pooch.file_hash(path) == digest: continue
+        if here and pooch.file_hash(path) == digest:
+            continue
         problem, detail = ("changed", "not the bytes of") if here else ("lost", "not there, but listed in")
         problems.append((path, corpora.get(path, ""), problem, f"{detail} MANIFEST.sha256"))
     return problems
@@ -423,18 +509,22 @@ class Resume:
     """A downloader for `pooch` that keeps what has arrived in a file `part` and asks only for the rest.
 
     Beside it lies `part` + `.tag`, the ETag or date of the file on the server (RFC 9110, `If-Range`)."""
-    def __init__(self,
-        part:Path,  # where the part that has arrived is kept
-        progress:bool=True,  # show a progress bar?
-        timeout:float=30,  # give up after so many seconds without an answer
-    ): self.part, self.tag, self.progress, self.timeout = Path(part), Path(f"{part}.tag"), progress, timeout
+
+    def __init__(
+        self,
+        part: Path,  # where the part that has arrived is kept
+        progress: bool = True,  # show a progress bar?
+        timeout: float = 30,  # give up after so many seconds without an answer
+    ):
+        self.part, self.tag, self.progress, self.timeout = Path(part), Path(f"{part}.tag"), progress, timeout
 
     def __call__(self, url, output_file, pooch):
         have = self.part.stat().st_size if self.part.exists() else 0
         with requests.get(url, headers=self._headers(have), stream=True, timeout=self.timeout) as answer:
             code, span = answer.status_code, answer.headers.get("Content-Range", "")
             fits = {206: span.startswith(f"bytes {have}-"), 416: span == f"bytes */{have}"}.get(code, True)
-            if have and not fits: return self._again(url, output_file)
+            if have and not fits:
+                return self._again(url, output_file)
             if not (code == 416 and have):
                 answer.raise_for_status()
                 self._receive(answer, have if code == 206 else 0)
@@ -443,54 +533,71 @@ class Resume:
 
 # %% ../nbs/02_exploration.ipynb #132ff5c9
 @patch
-def _headers(self:Resume, have):
+def _headers(self: Resume, have):
     headers = {"Accept-Encoding": "identity"}  # bytes as they lie on the server: ranges count in those
-    if have: headers["Range"] = f"bytes={have}-"
-    if have and self.tag.exists(): headers["If-Range"] = self.tag.read_text()
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    if have and self.tag.exists():
+        headers["If-Range"] = self.tag.read_text()
     return headers
 
+
 @patch
-def _again(self:Resume, url, output_file):
+def _again(self: Resume, url, output_file):
     self.part.unlink()
     self.tag.unlink(missing_ok=True)
     return self(url, output_file, None)
 
+
 @patch
-def _receive(self:Resume, answer, have):
+def _receive(self: Resume, answer, have):
     etag = answer.headers.get("ETag", "W/")
     tag = answer.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
     self.tag.write_text(tag) if tag else self.tag.unlink(missing_ok=True)
     total = have + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
-    bar = tqdm(initial=have, total=total, unit="B", unit_scale=True, desc="download",
-               disable=not self.progress)
+    bar = tqdm(
+        initial=have, total=total, unit="B", unit_scale=True, desc="download", disable=not self.progress
+    )
     try:
         with bar, open(self.part, "ab" if have else "wb") as f:
-            while chunk := answer.raw.read1(1 << 16): bar.update(f.write(chunk))  # no full blocks
-    except HTTPError as e: raise requests.ConnectionError(str(e)) from e
-    if total not in (None, self.part.stat().st_size): raise requests.ConnectionError("the transfer broke off")
+            while chunk := answer.raw.read1(1 << 16):
+                bar.update(f.write(chunk))  # no full blocks
+    except HTTPError as e:
+        raise requests.ConnectionError(str(e)) from e
+    if total not in (None, self.part.stat().st_size):
+        raise requests.ConnectionError("the transfer broke off")
 
 # %% ../nbs/02_exploration.ipynb #e9f30c11
 def _unsafe(member):
     parts = member.filename.replace("\\", "/").split("/")
     return parts[0] == "" or ":" in parts[0] or ".." in parts or stat.S_ISLNK(member.external_attr >> 16)
 
+
 def _unpack(archive, folder, progress):
     with zipfile.ZipFile(archive) as z:
         bad = next((m.filename for m in z.infolist() if _unsafe(m)), None)
         if bad:
-            raise FetchError(f"The archive would write outside its folder ({bad!r}); it was removed. "
-                             "Get it from another address.")
+            raise FetchError(
+                f"The archive would write outside its folder ({bad!r}); it was removed. "
+                "Get it from another address."
+            )
         need, free = sum(m.file_size for m in z.infolist()), shutil.disk_usage(folder).free
-        if need > free: raise OSError(28, f"{need >> 20} MB are needed, {free >> 20} MB are free")
-        for m in tqdm(z.infolist(), desc="unpacking", unit="file", disable=not progress): z.extract(m, folder)
+        if need > free:
+            raise OSError(28, f"{need >> 20} MB are needed, {free >> 20} MB are free")
+        for m in tqdm(z.infolist(), desc="unpacking", unit="file", disable=not progress):
+            z.extract(m, folder)
 
 # %% ../nbs/02_exploration.ipynb #387a6c03
 #: Where an archive lies and its published checksum (None if there is none).
 SOURCES = {
-    "tess": ("https://bj.bcebos.com/paddleaudio/datasets/TESS_Toronto_emotional_speech_set.zip",
-             "md5:1465311b24d1de704c4c63e4ccc470c7"),
-    "ravdess": ("https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
-                "md5:bc696df654c87fed845eb13823edef8a"),
+    "tess": (
+        "https://bj.bcebos.com/paddleaudio/datasets/TESS_Toronto_emotional_speech_set.zip",
+        "md5:1465311b24d1de704c4c63e4ccc470c7",
+    ),
+    "ravdess": (
+        "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+        "md5:bc696df654c87fed845eb13823edef8a",
+    ),
     "emodb": ("http://www.emodb.bilderbar.info/download/download.zip", None),
 }
 _THEN = "; then put it in any folder and give that folder to `table`."
@@ -498,25 +605,27 @@ _ELSEWHERE = {
     "emovo": "EMOVO is given on request by its authors (Fondazione Ugo Bordoni)" + _THEN,
     "savee": "SAVEE is given after registration with the University of Surrey" + _THEN,
     "crema-d": "CREMA-D lies in a Git LFS repository: `git lfs install`, then "
-               "`git clone https://github.com/CheyneyComputerScience/CREMA-D`" + _THEN,
+    "`git clone https://github.com/CheyneyComputerScience/CREMA-D`" + _THEN,
     "demo": "The demo corpus is made, not fetched: call `demo()`.",
 }
 
 # %% ../nbs/02_exploration.ipynb #fc9057a6
 def fetch(
-    corpus:str,  # "tess", "ravdess" or "emodb"; for the others the error says how to get them
-    folder:str|os.PathLike=None,  # the corpus becomes a folder in this one; `data_dir()` if not given
-    url:str=None,  # another address of a zip archive, such as a mirror
-    checksum:str="published",  # what the archive must have, such as "md5:..."; None accepts any
-    progress:bool=True,  # show a progress bar?
+    corpus: str,  # "tess", "ravdess" or "emodb"; for the others the error says how to get them
+    folder: str | os.PathLike = None,  # the corpus becomes a folder in this one; `data_dir()` if not given
+    url: str = None,  # another address of a zip archive, such as a mirror
+    checksum: str = "published",  # what the archive must have, such as "md5:..."; None accepts any
+    progress: bool = True,  # show a progress bar?
 ) -> Path:  # the folder of the corpus, whole
     """Download a corpus, check it, unpack it. Broken off, it goes on where it stopped when called again.
 
     A corpus that is there already is left as it is. A `FetchError` says what went wrong and what to do."""
     name = _chosen(corpus)[0].name
-    if name == "demo" or (name not in SOURCES and url is None): raise FetchError(_ELSEWHERE[name])
+    if name == "demo" or (name not in SOURCES and url is None):
+        raise FetchError(_ELSEWHERE[name])
     home = Path(data_dir() if folder is None else folder).expanduser().absolute()
-    if (home / name).is_dir() and len(scan(home / name, name)): return home / name
+    if (home / name).is_dir() and len(scan(home / name, name)):
+        return home / name
     source, published = SOURCES.get(name, (url, None))
     url, known = url or source, published if checksum == "published" else checksum
     try:
@@ -525,8 +634,10 @@ def fetch(
             print(f"There is no checksum for {url}; the SHA-256 of what came is {pooch.file_hash(archive)}")
         return _install(archive, home, name, progress)
     except OSError as e:
-        raise FetchError(f"{name} cannot be stored in {home} ({e.strerror or e}); make room or give another "
-                         "folder, and call this again: what has arrived is kept.") from e
+        raise FetchError(
+            f"{name} cannot be stored in {home} ({e.strerror or e}); make room or give another "
+            "folder, and call this again: what has arrived is kept."
+        ) from e
 
 # %% ../nbs/02_exploration.ipynb #006fb024
 def _download(url, known, home, name, progress):
@@ -534,18 +645,26 @@ def _download(url, known, home, name, progress):
     parts = home / f".{name}-download"
     parts.mkdir(parents=True, exist_ok=True)
     part = parts / (sha256(url.encode()).hexdigest()[:12] + ".part")
-    try: return Path(pooch.retrieve(url, known, part.stem + ".zip", parts, downloader=Resume(part, progress)))
+    try:
+        return Path(pooch.retrieve(url, known, part.stem + ".zip", parts, downloader=Resume(part, progress)))
     except requests.HTTPError as e:
-        raise FetchError(f"{url} answers {e.response.status_code} {e.response.reason}; look up where {name} "
-                         "lies now and give url=.") from e
+        raise FetchError(
+            f"{url} answers {e.response.status_code} {e.response.reason}; look up where {name} "
+            "lies now and give url=."
+        ) from e
     except requests.RequestException as e:
         have = part.stat().st_size if part.exists() else 0
-        raise FetchError(f"The download of {url} broke off; {have} bytes are kept. Call this again and it "
-                         "goes on from there.") from e
+        raise FetchError(
+            f"The download of {url} broke off; {have} bytes are kept. Call this again and it "
+            "goes on from there."
+        ) from e
     except ValueError as e:
-        raise FetchError(f"What {url} sent is not the expected archive: its checksum differs. It was "
-                         "removed; call this again, or give another url=.") from e
+        raise FetchError(
+            f"What {url} sent is not the expected archive: its checksum differs. It was "
+            "removed; call this again, or give another url=."
+        ) from e
 
+# %% ../nbs/02_exploration.ipynb #fd3bad16
 def _install(archive, home, name, progress):
     fresh = archive.parent / "unpacked"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -557,11 +676,13 @@ def _install(archive, home, name, progress):
         os.replace(fresh, home / name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
         archive.unlink()
-        raise FetchError(f"The archive of {name} is damaged or cut short ({e}); it was removed. "
-                         "Call this again.") from e
+        raise FetchError(
+            f"The archive of {name} is damaged or cut short ({e}); it was removed. Call this again."
+        ) from e
     except FetchError:
         archive.unlink()
         raise
-    finally: shutil.rmtree(fresh, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(archive.parent)
     return home / name

@@ -18,8 +18,15 @@ MORE = ("calm", "boredom")
 # %% ../nbs/00_emotions.ipynb #fa309853
 #: One colour a label, legible on white and on a dark page, told apart by colour-blind eyes.
 COLORS = {
-    "angry": "#dc154d", "disgust": "#257300", "fear": "#9a7afb", "happy": "#b28f00", "neutral": "#6a737c",
-    "sad": "#4350f1", "surprise": "#fa4bbc", "calm": "#179aa5", "boredom": "#c4806d",
+    "angry": "#dc154d",
+    "disgust": "#257300",
+    "fear": "#9a7afb",
+    "happy": "#b28f00",
+    "neutral": "#6a737c",
+    "sad": "#4350f1",
+    "surprise": "#fa4bbc",
+    "calm": "#179aa5",
+    "boredom": "#c4806d",
 }
 
 # %% ../nbs/00_emotions.ipynb #b77afcfd
@@ -30,19 +37,27 @@ class Affect(NamedTuple):
     Social Psychology 39 (1980); the numbers are the mean ratings of J. A. Russell and A. Mehrabian, "Evidence
     for a three-factor theory of emotions", Journal of Research in Personality 11 (1977), their third factor,
     dominance, left out. "Calm" takes their "relaxed"; "neutral", which nobody rated, is the origin."""
+
     arousal: float  # from drowsy (-1) to excited (1)
     valence: float  # from unpleasant (-1) to pleasant (1)
 
 # %% ../nbs/00_emotions.ipynb #b9c16582
 #: Where each label stands in Russell's circumplex (the sources are in `Affect`).
 AROUSAL_VALENCE = {
-    "angry": Affect(0.59, -0.51), "disgust": Affect(0.35, -0.60), "fear": Affect(0.60, -0.64),
-    "happy": Affect(0.51, 0.81), "neutral": Affect(0.0, 0.0), "sad": Affect(-0.27, -0.63),
-    "surprise": Affect(0.67, 0.40), "calm": Affect(-0.46, 0.68), "boredom": Affect(-0.62, -0.65),
+    "angry": Affect(0.59, -0.51),
+    "disgust": Affect(0.35, -0.60),
+    "fear": Affect(0.60, -0.64),
+    "happy": Affect(0.51, 0.81),
+    "neutral": Affect(0.0, 0.0),
+    "sad": Affect(-0.27, -0.63),
+    "surprise": Affect(0.67, 0.40),
+    "calm": Affect(-0.46, 0.68),
+    "boredom": Affect(-0.62, -0.65),
 }
 
 # %% ../nbs/00_emotions.ipynb #50998e55
 #: For each corpus, the code in its file names and the label that it means.
+# fmt: off
 WORDS = {
     "tess": {"angry": "angry", "disgust": "disgust", "fear": "fear", "happy": "happy", "neutral": "neutral",
              "ps": "surprise", "sad": "sad"},
@@ -57,11 +72,12 @@ WORDS = {
     "savee": {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad",
               "su": "surprise"},
 }
+# fmt: on
 
 # %% ../nbs/00_emotions.ipynb #937af746
 def label(
-    corpus:str,  # name of the corpus, a key of `WORDS`
-    word:str,  # its word for the emotion, as in its file names: "ps", "06", "W"
+    corpus: str,  # name of the corpus, a key of `WORDS`
+    word: str,  # its word for the emotion, as in its file names: "ps", "06", "W"
 ) -> str:  # one of `EMOTIONS` or `MORE`
     "The label that `word` stands for in `corpus`; for an unknown one, a `ValueError` names the known."
     words = WORDS.get(corpus.lower())

@@ -23,16 +23,18 @@ from .emotions import COLORS
 class EvaluationError(ValueError):
     "Probabilities, labels or tables that do not fit together; the message says how."
 
+
 def checked(
-    probabilities:np.ndarray, # (clips, labels)
-    clips:int|None=None, # how many rows there must be
-    labels:int|None=None, # how many columns there must be
-) -> np.ndarray: # the same in float64, each row summing to one exactly
+    probabilities: np.ndarray,  # (clips, labels)
+    clips: int | None = None,  # how many rows there must be
+    labels: int | None = None,  # how many columns there must be
+) -> np.ndarray:  # the same in float64, each row summing to one exactly
     "Probabilities that are fit to be judged; raises `EvaluationError` for what is not."
     p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2:
         raise EvaluationError(f"Probabilities of shape {p.shape}: give one row a clip, one column a label.")
-    if not p.size: raise EvaluationError("There are no probabilities: nothing to evaluate.")
+    if not p.size:
+        raise EvaluationError("There are no probabilities: nothing to evaluate.")
     if clips not in (None, len(p)):
         raise EvaluationError(f"{len(p)} rows of probabilities for {clips} clips: give one a clip.")
     if labels not in (None, p.shape[1]):
@@ -42,64 +44,74 @@ def checked(
     total = p.sum(1)
     if (p < 0).any() or np.abs(total - 1).max() > 1e-3:
         worst = int(np.argmax(np.maximum(np.abs(total - 1), -p.min(1))))
-        raise EvaluationError(f"Row {worst} is no distribution (sum {total[worst]:.4g}, least "
-                              f"{p[worst].min():.4g}): give probabilities, not scores.")
+        raise EvaluationError(
+            f"Row {worst} is no distribution (sum {total[worst]:.4g}, least "
+            f"{p[worst].min():.4g}): give probabilities, not scores."
+        )
     return p / total[:, None]
 
 # %% ../nbs/07_evaluation.ipynb #8a5358c2
 def truth_of(
-    table:pd.DataFrame, # with the column `emotion`
-    labels:list[str], # of the model, in the order of its probabilities
-) -> np.ndarray: # (clips,) places in `labels`
+    table: pd.DataFrame,  # with the column `emotion`
+    labels: list[str],  # of the model, in the order of its probabilities
+) -> np.ndarray:  # (clips,) places in `labels`
     "What is right, as numbers; raises `EvaluationError` for an emotion that the model does not know."
-    if not len(table): raise EvaluationError("The table is empty: nothing to evaluate.")
-    if "emotion" not in table: raise EvaluationError("The table has no column 'emotion': add what is right.")
+    if not len(table):
+        raise EvaluationError("The table is empty: nothing to evaluate.")
+    if "emotion" not in table:
+        raise EvaluationError("The table has no column 'emotion': add what is right.")
     if len(set(labels)) < len(labels):
         raise EvaluationError(f"A label stands twice in {', '.join(labels)}: name each once.")
     place = table.emotion.map({label: i for i, label in enumerate(labels)})
     if place.isna().any():
         word = table.emotion[place.isna()].iloc[0]
         n = int(place.isna().sum())
-        raise EvaluationError(f"{n} clips bear an emotion that the model does not know, such as '{word}' "
-                              f"(it knows {', '.join(labels)}): leave them out.")
+        raise EvaluationError(
+            f"{n} clips bear an emotion that the model does not know, such as '{word}' "
+            f"(it knows {', '.join(labels)}): leave them out."
+        )
     return place.to_numpy(int)
 
 # %% ../nbs/07_evaluation.ipynb #ec04a78b
 def confusion(
-    truth:np.ndarray, # (clips,) places among the labels
-    predicted:np.ndarray, # (clips,) the same
-    k:int, # how many labels there are
-) -> np.ndarray: # (k, k) counts; rows are the truth
+    truth: np.ndarray,  # (clips,) places among the labels
+    predicted: np.ndarray,  # (clips,) the same
+    k: int,  # how many labels there are
+) -> np.ndarray:  # (k, k) counts; rows are the truth
     "How often each emotion was taken for each."
     return np.bincount(np.asarray(truth) * k + np.asarray(predicted), minlength=k * k).reshape(k, k)
 
+
 def rates(
-    matrix:np.ndarray, # (..., k, k) confusion matrices
-) -> tuple[np.ndarray, np.ndarray]: # accuracy and UAR, in [0, 1], each of shape (...)
+    matrix: np.ndarray,  # (..., k, k) confusion matrices
+) -> tuple[np.ndarray, np.ndarray]:  # accuracy and UAR, in [0, 1], each of shape (...)
     "Accuracy and UAR; emotions without clips do not count."
     right, n = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1)
     recall = right / np.where(n, n, 1)
     return right.sum(-1) / n.sum(-1), recall.sum(-1) / (n > 0).sum(-1)
 
+
 def uar(
-    truth:np.ndarray, # (clips,) numbers or names
-    predicted:np.ndarray, # (clips,) the same
-) -> float: # in [0, 1]
+    truth: np.ndarray,  # (clips,) numbers or names
+    predicted: np.ndarray,  # (clips,) the same
+) -> float:  # in [0, 1]
     "Unweighted average recall over the classes in `truth`: scikit-learn's balanced accuracy."
     names, both = np.unique(np.concatenate([np.asarray(truth), np.asarray(predicted)]), return_inverse=True)
-    return float(rates(confusion(both[:len(truth)], both[len(truth):], len(names)))[1])
+    return float(rates(confusion(both[: len(truth)], both[len(truth) :], len(names)))[1])
 
 # %% ../nbs/07_evaluation.ipynb #0387ba6a
-SPEAKERS_FOR_BOOTSTRAP = 5 # from this many on, speakers are drawn, not clips
+SPEAKERS_FOR_BOOTSTRAP = 5  # from this many on, speakers are drawn, not clips
+
 
 def bootstrap(
-    truth:np.ndarray, # (clips,) places among the labels
-    predicted:np.ndarray, # (clips,) the same
-    k:int, # labels
-    groups:np.ndarray|None=None, # (clips,) speakers, to draw whole ones; None: draw clips within each emotion
-    n:int=1000, # repetitions
-    seed:int=0,
-) -> tuple[np.ndarray, np.ndarray]: # accuracy and UAR of each repetition, (n,) each
+    truth: np.ndarray,  # (clips,) places among the labels
+    predicted: np.ndarray,  # (clips,) the same
+    k: int,  # labels
+    groups: np.ndarray
+    | None = None,  # (clips,) speakers, to draw whole ones; None: draw clips within each emotion
+    n: int = 1000,  # repetitions
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:  # accuracy and UAR of each repetition, (n,) each
     "What accuracy and UAR might have been with another draw (B. Efron, 1979)."
     rng = np.random.default_rng(seed)
     if groups is None:
@@ -107,15 +119,15 @@ def bootstrap(
         return rates(np.stack([rng.multinomial(m.sum(), m / max(m.sum(), 1), n) for m in matrix], 1))
     code, names = pd.factorize(np.asarray(groups))
     each = np.stack([confusion(truth[code == g], predicted[code == g], k) for g in range(len(names))])
-    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n) # each speaker is drawn
+    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n)  # each speaker is drawn
     return rates(np.tensordot(times, each, 1))
 
 # %% ../nbs/07_evaluation.ipynb #d802946b
 def reliability(
-    probabilities:np.ndarray, # (clips, labels)
-    truth:np.ndarray, # (clips,) places among the labels
-    bins:int=15, # of equal width over [0, 1]
-) -> pd.DataFrame: # one row a bin that has clips: `low, high, n, confidence, accuracy`
+    probabilities: np.ndarray,  # (clips, labels)
+    truth: np.ndarray,  # (clips,) places among the labels
+    bins: int = 15,  # of equal width over [0, 1]
+) -> pd.DataFrame:  # one row a bin that has clips: `low, high, n, confidence, accuracy`
     "What was claimed and what was reached, by confidence (M. P. Naeini et al., AAAI 2015)."
     p = checked(probabilities, len(truth))
     sure, right = p.max(1), p.argmax(1) == truth
@@ -128,29 +140,31 @@ def reliability(
 
 # %% ../nbs/07_evaluation.ipynb #07f4f552
 def ece(
-    probabilities:np.ndarray, # (clips, labels)
-    truth:np.ndarray, # (clips,) places among the labels
-    bins:int=15,
-) -> float: # in [0, 1]; 0 is perfect
+    probabilities: np.ndarray,  # (clips, labels)
+    truth: np.ndarray,  # (clips,) places among the labels
+    bins: int = 15,
+) -> float:  # in [0, 1]; 0 is perfect
     "Expected calibration error of the most likely label (C. Guo et al., ICML 2017)."
     r = reliability(probabilities, truth, bins)
     return float((r.n * (r.confidence - r.accuracy).abs()).sum() / r.n.sum())
 
-def nll(probabilities, truth) -> float: # in nats, per clip
+
+def nll(probabilities, truth) -> float:  # in nats, per clip
     "Mean negative log-likelihood of what was right."
     p = checked(probabilities, len(truth))
     return float(-np.log(np.maximum(p[np.arange(len(p)), truth], 1e-12)).mean())
 
-def brier(probabilities, truth) -> float: # in [0, 2]
+
+def brier(probabilities, truth) -> float:  # in [0, 2]
     "Mean squared distance between the probabilities and the truth, summed over labels (G. W. Brier, 1950)."
     p = checked(probabilities, len(truth))
     return float(((p - np.eye(p.shape[1])[truth]) ** 2).sum(1).mean())
 
 # %% ../nbs/07_evaluation.ipynb #ea9b5310
 def apply_temperature(
-    probabilities:np.ndarray, # (clips, labels)
-    temperature:float, # above 0; 1 changes nothing, more is less sure
-) -> np.ndarray: # (clips, labels), the same order of likelihood
+    probabilities: np.ndarray,  # (clips, labels)
+    temperature: float,  # above 0; 1 changes nothing, more is less sure
+) -> np.ndarray:  # (clips, labels), the same order of likelihood
     "Softmax of the logits divided by `temperature`, from the probabilities themselves."
     if not temperature > 0 or not np.isfinite(temperature):
         raise EvaluationError(f"A temperature of {temperature} has no meaning: it must be above nought.")
@@ -158,72 +172,90 @@ def apply_temperature(
     logits -= logits.max(1, keepdims=True)
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
+
 def fit_temperature(
-    probabilities:np.ndarray, # (clips, labels) on validation clips, never on test clips
-    y:np.ndarray, # (clips,) what is right: places among the labels
-    bounds:tuple[float, float]=(0.5, 10), # where to look
+    probabilities: np.ndarray,  # (clips, labels) on validation clips, never on test clips
+    y: np.ndarray,  # (clips,) what is right: places among the labels
+    bounds: tuple[float, float] = (0.5, 10),  # where to look
 ) -> float:
     "The temperature with the least NLL (C. Guo et al., On calibration of modern neural networks, ICML 2017)."
     from scipy.optimize import minimize_scalar
+
     p, y = checked(probabilities, len(y)), np.asarray(y, int)
     loss = lambda log_t: nll(apply_temperature(p, np.exp(log_t)), y)
     return float(np.exp(minimize_scalar(loss, bounds=np.log(bounds), method="bounded").x))
 
 # %% ../nbs/07_evaluation.ipynb #f5a2071a
 def centred(
-    probabilities:np.ndarray, # (clips, labels)
-    speakers:pd.Series|np.ndarray, # (clips,) who speaks
-) -> np.ndarray: # (clips, labels), rows summing to one
+    probabilities: np.ndarray,  # (clips, labels)
+    speakers: pd.Series | np.ndarray,  # (clips,) who speaks
+) -> np.ndarray:  # (clips, labels), rows summing to one
     "Probabilities with each speaker's mean log-probability of every label taken off."
     logits = np.log(np.maximum(checked(probabilities, len(speakers)), 1e-12))
-    for who in np.unique(np.asarray(speakers)): logits[speakers == who] -= logits[speakers == who].mean(0)
+    for who in np.unique(np.asarray(speakers)):
+        logits[speakers == who] -= logits[speakers == who].mean(0)
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 # %% ../nbs/07_evaluation.ipynb #3fb30cc0
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
     "What a model reached on a test side, under a protocol."
-    table: pd.DataFrame # the test side, one row a clip; the column `fold`, where there are folds
-    probabilities: np.ndarray # (clips, labels), each row summing to one
-    labels: tuple[str, ...] # in the order of the columns
-    protocol: str # how train and test were parted
-    audit: object = None # what the audit says, as plain values; a list of them for folds
-    n_boot: int = 1000 # repetitions of the bootstrap
-    seed: int = 0 # of the bootstrap
-    by: str = "clip" # what the bootstrap draws: "clip" or "speaker"
+
+    table: pd.DataFrame  # the test side, one row a clip; the column `fold`, where there are folds
+    probabilities: np.ndarray  # (clips, labels), each row summing to one
+    labels: tuple[str, ...]  # in the order of the columns
+    protocol: str  # how train and test were parted
+    audit: object = None  # what the audit says, as plain values; a list of them for folds
+    n_boot: int = 1000  # repetitions of the bootstrap
+    seed: int = 0  # of the bootstrap
+    by: str = "clip"  # what the bootstrap draws: "clip" or "speaker"
 
     @cached_property
-    def truth(self): return truth_of(self.table, self.labels)
+    def truth(self):
+        return truth_of(self.table, self.labels)
+
     @cached_property
-    def predicted(self): return self.probabilities.argmax(1)
+    def predicted(self):
+        return self.probabilities.argmax(1)
+
     @cached_property
-    def confusion(self): return confusion(self.truth, self.predicted, len(self.labels))
+    def confusion(self):
+        return confusion(self.truth, self.predicted, len(self.labels))
+
     @property
-    def accuracy(self): return float(rates(self.confusion)[0])
+    def accuracy(self):
+        return float(rates(self.confusion)[0])
+
     @property
-    def uar(self): return float(rates(self.confusion)[1])
-    def __repr__(self): return f"Report({self.protocol}: {len(self.table)} clips, UAR {self.uar:.3f})"
+    def uar(self):
+        return float(rates(self.confusion)[1])
+
+    def __repr__(self):
+        return f"Report({self.protocol}: {len(self.table)} clips, UAR {self.uar:.3f})"
 
 # %% ../nbs/07_evaluation.ipynb #1e0b546e
-def _plain_audit(audit): # an Audit, a dict, several of them or None, as plain values
-    if isinstance(audit, (list, tuple)): return [_plain_audit(a) for a in audit]
+def _plain_audit(audit):  # an Audit, a dict, several of them or None, as plain values
+    if isinstance(audit, (list, tuple)):
+        return [_plain_audit(a) for a in audit]
     return audit.to_dict() if hasattr(audit, "to_dict") else audit
 
+
 def evaluate(
-    table:pd.DataFrame, # the test side: `emotion`, and as far as known `speaker, gender, corpus, fold`
-    probabilities:np.ndarray, # (clips, labels), row by row those of `table`
-    labels:list[str], # in the order of the columns
+    table: pd.DataFrame,  # the test side: `emotion`, and as far as known `speaker, gender, corpus, fold`
+    probabilities: np.ndarray,  # (clips, labels), row by row those of `table`
+    labels: list[str],  # in the order of the columns
     *,
-    protocol:str, # how the sides were parted: a figure without it is worth nothing
-    audit=None, # a `splits.Audit`, or a list of them, one a fold
-    n_boot:int=1000, # repetitions of the bootstrap
-    seed:int=0, # of the bootstrap
-    by:str="auto", # what it draws: "clip", "speaker", or "auto": speakers if there are five or more
+    protocol: str,  # how the sides were parted: a figure without it is worth nothing
+    audit=None,  # a `splits.Audit`, or a list of them, one a fold
+    n_boot: int = 1000,  # repetitions of the bootstrap
+    seed: int = 0,  # of the bootstrap
+    by: str = "auto",  # what it draws: "clip", "speaker", or "auto": speakers if there are five or more
 ) -> Report:
     "Judge probabilities against a table; raises `EvaluationError` where they do not fit together."
     if by not in ("auto", "clip", "speaker"):
         raise EvaluationError(f"Cannot draw by '{by}': say clip, speaker or auto.")
-    if not protocol: raise EvaluationError("A figure needs its protocol: say how train and test were parted.")
+    if not protocol:
+        raise EvaluationError("A figure needs its protocol: say how train and test were parted.")
     labels = tuple(labels)
     truth_of(table, labels)
     p = checked(probabilities, len(table), len(labels))
@@ -231,15 +263,17 @@ def evaluate(
     speakers = table.speaker.nunique() if known else 0
     if by == "speaker" and speakers < 2:
         raise EvaluationError("Speakers cannot be drawn: the table names fewer than two.")
-    if by == "auto": by = "speaker" if speakers >= SPEAKERS_FOR_BOOTSTRAP else "clip"
+    if by == "auto":
+        by = "speaker" if speakers >= SPEAKERS_FOR_BOOTSTRAP else "clip"
     return Report(table.reset_index(drop=True), p, labels, protocol, _plain_audit(audit), n_boot, seed, by)
 
 # %% ../nbs/07_evaluation.ipynb #d2acea3f
 def pool(
-    parts:list, # of (test table, probabilities), one a fold
-) -> tuple[pd.DataFrame, np.ndarray]: # one table, its column `fold` counting from 1; all rows
+    parts: list,  # of (test table, probabilities), one a fold
+) -> tuple[pd.DataFrame, np.ndarray]:  # one table, its column `fold` counting from 1; all rows
     "Put the test sides of several folds together; raises `EvaluationError` where a fold does not fit."
-    if not parts: raise EvaluationError("There are no folds: nothing to pool.")
+    if not parts:
+        raise EvaluationError("There are no folds: nothing to pool.")
     checks = [checked(p, len(t)) for t, p in parts]
     if len(widths := {p.shape[1] for p in checks}) > 1:
         several = " and ".join(map(str, sorted(widths)))
@@ -249,81 +283,121 @@ def pool(
 
 # %% ../nbs/07_evaluation.ipynb #4f10e711
 @patch(as_prop=True)
-def per_class(self:Report) -> pd.DataFrame: # columns `precision, recall, f1, n`; NaN: nothing to divide
+def per_class(self: Report) -> pd.DataFrame:  # columns `precision, recall, f1, n`; NaN: nothing to divide
     "Precision, recall, F1 and number of clips of each emotion."
     right, said, heard = np.diag(self.confusion), self.confusion.sum(1), self.confusion.sum(0)
     over = lambda a, b: np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0)
     f1 = np.where(said > 0, over(2 * right, said + heard), np.nan)
-    return pd.DataFrame({"precision": over(right, heard), "recall": over(right, said), "f1": f1, "n": said},
-                        index=pd.Index(self.labels, name="emotion"))
+    return pd.DataFrame(
+        {"precision": over(right, heard), "recall": over(right, said), "f1": f1, "n": said},
+        index=pd.Index(self.labels, name="emotion"),
+    )
+
 
 @patch(as_prop=True)
-def absent(self:Report) -> list[str]: # labels without a clip on the test side, which no average counts
+def absent(self: Report) -> list[str]:  # labels without a clip on the test side, which no average counts
     return [label for label, n in zip(self.labels, self.confusion.sum(1)) if not n]
 
+
 @patch(as_prop=True)
-def intervals(self:Report) -> dict: # "accuracy" and "uar": (low, high), the middle 95 % of the bootstrap
+def intervals(self: Report) -> dict:  # "accuracy" and "uar": (low, high), the middle 95 % of the bootstrap
     groups = self.table.speaker.to_numpy() if self.by == "speaker" else None
     draws = bootstrap(self.truth, self.predicted, len(self.labels), groups, self.n_boot, self.seed)
     return {k: tuple(np.percentile(d, [2.5, 97.5]).tolist()) for k, d in zip(("accuracy", "uar"), draws)}
 
 # %% ../nbs/07_evaluation.ipynb #b1dd5add
 @patch
-def within(self:Report,
-    column:str, # of the table: speaker, gender, corpus, fold...
-) -> pd.DataFrame: # one row a group: `n, accuracy, uar`
+def within(
+    self: Report,
+    column: str,  # of the table: speaker, gender, corpus, fold...
+) -> pd.DataFrame:  # one row a group: `n, accuracy, uar`
     "Accuracy and UAR of each group."
     if column not in self.table:
         raise EvaluationError(f"The table has no column '{column}': there is nothing to group by.")
     groups = self.table[column].astype(object)
     groups = groups.where(groups.notna() & (groups != ""), "unknown")
+
     def one(rows):
         m = confusion(self.truth[rows], self.predicted[rows], len(self.labels))
         return (int(m.sum()), *(float(r) for r in rates(m)))
+
     names = sorted(groups.unique(), key=lambda g: (isinstance(g, str), g))
-    return pd.DataFrame([one((groups == g).to_numpy()) for g in names], columns=["n", "accuracy", "uar"],
-                        index=pd.Index(names, name=column))
+    return pd.DataFrame(
+        [one((groups == g).to_numpy()) for g in names],
+        columns=["n", "accuracy", "uar"],
+        index=pd.Index(names, name=column),
+    )
 
 # %% ../nbs/07_evaluation.ipynb #d50d4aab
-def _plain(x): # numpy and pandas values as JSON has them, rounded; NaN as None
-    if isinstance(x, dict): return {str(k): _plain(v) for k, v in x.items()}
-    if isinstance(x, (list, tuple, np.ndarray)): return [_plain(v) for v in x]
-    if isinstance(x, (float, np.floating)): return round(float(x), 5) if np.isfinite(x) else None
+def _plain(x):  # numpy and pandas values as JSON has them, rounded; NaN as None
+    if isinstance(x, dict):
+        return {str(k): _plain(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple, np.ndarray)):
+        return [_plain(v) for v in x]
+    if isinstance(x, (float, np.floating)):
+        return round(float(x), 5) if np.isfinite(x) else None
     return x.item() if isinstance(x, np.generic) else x
 
+
 @patch
-def to_dict(self:Report) -> dict: # JSON-able
+def to_dict(self: Report) -> dict:  # JSON-able
     "The report as plain values: figures with intervals, tables, calibration, protocol, audit, version."
     p, y, low_high = self.probabilities, self.truth, self.intervals
     groups = [c for c in ("speaker", "gender", "corpus", "fold") if c in self.table]
     figure = {k: {"value": getattr(self, k), "low": low_high[k][0], "high": low_high[k][1]} for k in low_high}
-    return _plain({
-        "protocol": self.protocol, "clips": len(p), "labels": self.labels, "absent": self.absent, **figure,
-        "interval": {"level": 0.95, "drawn": self.by, "repetitions": self.n_boot, "seed": self.seed},
-        "per_class": self.per_class.to_dict("index"), "confusion": self.confusion,
-        "calibration": {"ece": ece(p, y), "nll": nll(p, y), "brier": brier(p, y), "bins": 15,
-                        "reliability": reliability(p, y).to_dict("records")},
-        "by": {c: self.within(c).to_dict("index") for c in groups},
-        "audit": self.audit, "version": __version__})
+    return _plain(
+        {
+            "protocol": self.protocol,
+            "clips": len(p),
+            "labels": self.labels,
+            "absent": self.absent,
+            **figure,
+            "interval": {"level": 0.95, "drawn": self.by, "repetitions": self.n_boot, "seed": self.seed},
+            "per_class": self.per_class.to_dict("index"),
+            "confusion": self.confusion,
+            "calibration": {
+                "ece": ece(p, y),
+                "nll": nll(p, y),
+                "brier": brier(p, y),
+                "bins": 15,
+                "reliability": reliability(p, y).to_dict("records"),
+            },
+            "by": {c: self.within(c).to_dict("index") for c in groups},
+            "audit": self.audit,
+            "version": __version__,
+        }
+    )
 
 # %% ../nbs/07_evaluation.ipynb #bee36aae
-def _percent(x): return "-" if x is None else f"{100 * x:.1f} %"
+def _percent(x):
+    return "-" if x is None else f"{100 * x:.1f} %"
 
-def _rows(heads, rows): # a Markdown table
+
+def _rows(heads, rows):  # a Markdown table
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines)
 
-def _with_interval(f): return f"{_percent(f['value'])} ({100 * f['low']:.1f} to {100 * f['high']:.1f})"
 
-def _audit_sentence(audit): # one sentence for one audit or those of several folds
-    if not audit: return "No audit was made."
+def _with_interval(f):
+    return f"{_percent(f['value'])} ({100 * f['low']:.1f} to {100 * f['high']:.1f})"
+
+
+def _audit_sentence(audit):  # one sentence for one audit or those of several folds
+    if not audit:
+        return "No audit was made."
     audits = audit if isinstance(audit, list) else [audit]
+
     def says(what, name):
         n = max(a[what]["shared"] for a in audits)
         gap = next((a[what]["unchecked"] for a in audits if "unchecked" in a[what]), None)
         return f"{n or 'no'} {name}" + (f" ({gap})" if gap else "")
-    names = {"speakers": "speakers", "texts": "texts", "identical": "identical recordings",
-             "near": "near-identical ones"}
+
+    names = {
+        "speakers": "speakers",
+        "texts": "texts",
+        "identical": "identical recordings",
+        "near": "near-identical ones",
+    }
     known = [says(what, name) for what, name in names.items() if all(what in a for a in audits)]
     where = f", the most in one of {len(audits)} folds" if len(audits) > 1 else ""
     return f"On both sides{where}: {', '.join(known)}."
@@ -332,29 +406,45 @@ def _audit_sentence(audit): # one sentence for one audit or those of several fol
 def _interval_sentence(d):
     way = "speakers" if d["interval"]["drawn"] == "speaker" else "clips within each emotion"
     s = f"Intervals: 95 %, bootstrap over {way}, {d['interval']['repetitions']} times."
-    if way != "speakers": s += " They say nothing about voices that are not in the test."
-    if d["accuracy"]["value"] == 1: # the rule of three
+    if way != "speakers":
+        s += " They say nothing about voices that are not in the test."
+    if d["accuracy"]["value"] == 1:  # the rule of three
         s += f" No error in {d['clips']} clips: up to {300 / d['clips']:.2g} % may still be wrong elsewhere."
-    if d["absent"]: s += f" Without a clip in the test, and so in no average: {', '.join(d['absent'])}."
+    if d["absent"]:
+        s += f" Without a clip in the test, and so in no average: {', '.join(d['absent'])}."
     return s
 
+
 def report_markdown(
-    d:dict, # of `Report.to_dict`, or what was read from report.json
-    level:int=1, # of the heading
-) -> str: # Markdown
+    d: dict,  # of `Report.to_dict`, or what was read from report.json
+    level: int = 1,  # of the heading
+) -> str:  # Markdown
     "A stored report, for people."
     h, c = "#" * level, d["calibration"]
-    head = [["UAR", _with_interval(d["uar"])], ["accuracy", _with_interval(d["accuracy"])],
-            ["ECE / NLL / Brier", f"{c['ece']:.3f} / {c['nll']:.3f} / {c['brier']:.3f}"]]
+    head = [
+        ["UAR", _with_interval(d["uar"])],
+        ["accuracy", _with_interval(d["accuracy"])],
+        ["ECE / NLL / Brier", f"{c['ece']:.3f} / {c['nll']:.3f} / {c['brier']:.3f}"],
+    ]
     if len(f := d["by"].get("fold", {})) > 1:
         x = np.array([v["uar"] for v in f.values()])
-        head.append(["UAR of the folds",
-                     f"{_percent(x.mean())} on average, {100 * x.min():.1f} to {100 * x.max():.1f}"])
-    emotions = [[e, *(_percent(v[k]) for k in ("precision", "recall", "f1")), v["n"]]
-                for e, v in d["per_class"].items()]
-    parts = [f"{h} {d['clips']} clips, protocol `{d['protocol']}`", _rows(["", ""], head),
-             _interval_sentence(d), _audit_sentence(d["audit"]),
-             _rows(["emotion", "precision", "recall", "F1", "clips"], emotions)]
+        head.append(
+            [
+                "UAR of the folds",
+                f"{_percent(x.mean())} on average, {100 * x.min():.1f} to {100 * x.max():.1f}",
+            ]
+        )
+    emotions = [
+        [e, *(_percent(v[k]) for k in ("precision", "recall", "f1")), v["n"]]
+        for e, v in d["per_class"].items()
+    ]
+    parts = [
+        f"{h} {d['clips']} clips, protocol `{d['protocol']}`",
+        _rows(["", ""], head),
+        _interval_sentence(d),
+        _audit_sentence(d["audit"]),
+        _rows(["emotion", "precision", "recall", "F1", "clips"], emotions),
+    ]
     for column in [c for c in ("gender", "speaker", "corpus") if c in d["by"]]:
         rows = [[g, _percent(v["uar"]), _percent(v["accuracy"]), v["n"]] for g, v in d["by"][column].items()]
         parts.append(_rows([column, "UAR", "accuracy", "clips"], rows))
@@ -362,63 +452,96 @@ def report_markdown(
 
 # %% ../nbs/07_evaluation.ipynb #218402f7
 @patch
-def to_markdown(self:Report) -> str: return report_markdown(self.to_dict())
+def to_markdown(self: Report) -> str:
+    return report_markdown(self.to_dict())
+
 
 @patch
-def _repr_markdown_(self:Report): return self.to_markdown()
+def _repr_markdown_(self: Report):
+    return self.to_markdown()
 
 # %% ../nbs/07_evaluation.ipynb #0f5c270c
-def _dict(report): return report if isinstance(report, dict) else report.to_dict()
+def _dict(report):
+    return report if isinstance(report, dict) else report.to_dict()
+
 
 def plot_confusion(
-    report:Report|dict, # or what was stored of it
-    ax=None, # matplotlib axes to draw on; None: new ones
-): # the axes
+    report: Report | dict,  # or what was stored of it
+    ax=None,  # matplotlib axes to draw on; None: new ones
+):  # the axes
     "The confusion matrix as shares of each row, with the emotions in their colours."
     import matplotlib.pyplot as plt, seaborn as sns
+
     d = _dict(report)
     m, labels = np.array(d["confusion"], float), d["labels"]
     share = np.divide(m, m.sum(1, keepdims=True), out=np.zeros_like(m), where=m.sum(1, keepdims=True) > 0)
-    if ax is None: ax = plt.subplots(figsize=(5, 4.2), dpi=80)[1]
-    sns.heatmap(share, annot=True, fmt=".2f", cmap="Greys", vmin=0, vmax=1, cbar=False, square=True, ax=ax,
-                xticklabels=labels, yticklabels=labels, annot_kws={"size": 8})
+    if ax is None:
+        ax = plt.subplots(figsize=(5, 4.2), dpi=80)[1]
+    sns.heatmap(
+        share,
+        annot=True,
+        fmt=".2f",
+        cmap="Greys",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        square=True,
+        ax=ax,
+        xticklabels=labels,
+        yticklabels=labels,
+        annot_kws={"size": 8},
+    )
     ax.set(xlabel="heard", ylabel="said", title=f"{d['protocol']}: UAR {_percent(d['uar']['value'])}")
     ax.tick_params("x", rotation=45)
-    for t in [*ax.get_xticklabels(), *ax.get_yticklabels()]: t.set_color(COLORS.get(t.get_text(), "#000000"))
+    for t in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
+        t.set_color(COLORS.get(t.get_text(), "#000000"))
     return ax
 
 # %% ../nbs/07_evaluation.ipynb #957e6bb7
 def plot_reliability(
-    report:Report|dict, # or what was stored of it
-    ax=None, # matplotlib axes to draw on; None: new ones
-): # the axes
+    report: Report | dict,  # or what was stored of it
+    ax=None,  # matplotlib axes to draw on; None: new ones
+):  # the axes
     "What was reached against what was claimed, by confidence."
     import matplotlib.pyplot as plt
+
     d = _dict(report)
     r, clips = pd.DataFrame(d["calibration"]["reliability"]), d["clips"]
-    if ax is None: ax = plt.subplots(figsize=(4.2, 4.2), dpi=80)[1]
+    if ax is None:
+        ax = plt.subplots(figsize=(4.2, 4.2), dpi=80)[1]
     width = r.high - r.low
     bar = dict(width=width, align="edge", edgecolor="white")
     ax.bar(r.low, r.accuracy, color="#4c78a8", label="share that was right", **bar)
     ax.bar(r.low, r.n / clips, color="#cccccc", label="share of the clips", **bar)
     ax.plot([0, 1], [0, 1], color="#333333", lw=1, ls="--")
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="share",
-           title=f"{d['protocol']}: ECE {d['calibration']['ece']:.3f}")
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        aspect="equal",
+        xlabel="confidence",
+        ylabel="share",
+        title=f"{d['protocol']}: ECE {d['calibration']['ece']:.3f}",
+    )
     ax.legend(loc="upper left", fontsize=8)
     return ax
 
 # %% ../nbs/07_evaluation.ipynb #a40d4836
-def _put(path, write): # `write(temporary path)`, then the right name
+def _put(path, write):  # `write(temporary path)`, then the right name
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try: write(part), os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    try:
+        write(part), os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
 
 @patch
-def save(self:Report,
-    folder:str|Path, # made if it is not there
-) -> Path: # the folder
+def save(
+    self: Report,
+    folder: str | Path,  # made if it is not there
+) -> Path:  # the folder
     "Write confusion.png, reliability.png, report.md and report.json."
     from matplotlib.figure import Figure
+
     folder, d = Path(folder), self.to_dict()
     folder.mkdir(parents=True, exist_ok=True)
     for name, plot in {"confusion": plot_confusion, "reliability": plot_reliability}.items():
@@ -440,43 +563,71 @@ MUST_NOT = """- Hiring, promotion, dismissal, or the assessment of pupils, appli
 The labels say how acted speech sounds to listeners. They do not say what a person feels."""
 
 #: The facts without which no card is written, and what each is.
-FACTS = {"name": "what the model is called", "version": "its version", "intended": "what it is for",
-         "summary": "one or two sentences: what it is", "features": "how sound becomes numbers",
-         "training": "what it learnt from: a list of {corpus, clips, speakers, licence}",
-         "calibration": "how confidence was calibrated, on which clips",
-         "licence": "under which licence the weights are"}
+FACTS = {
+    "name": "what the model is called",
+    "version": "its version",
+    "intended": "what it is for",
+    "summary": "one or two sentences: what it is",
+    "features": "how sound becomes numbers",
+    "training": "what it learnt from: a list of {corpus, clips, speakers, licence}",
+    "calibration": "how confidence was calibrated, on which clips",
+    "licence": "under which licence the weights are",
+}
 
 # %% ../nbs/07_evaluation.ipynb #f40f614b
-def _card_figures(d): # {what was tested: stored report} as a table, with a note each
-    rows = [[name, f"`{x['protocol']}`", x["clips"], _with_interval(x["uar"]), _with_interval(x["accuracy"]),
-             f"{x['calibration']['ece']:.3f}"] for name, x in d.items()]
-    notes = [f"- {name}, `{x['protocol']}`: {_audit_sentence(x['audit'])} {_interval_sentence(x)}"
-             for name, x in d.items()]
+def _card_figures(d):  # {what was tested: stored report} as a table, with a note each
+    rows = [
+        [
+            name,
+            f"`{x['protocol']}`",
+            x["clips"],
+            _with_interval(x["uar"]),
+            _with_interval(x["accuracy"]),
+            f"{x['calibration']['ece']:.3f}",
+        ]
+        for name, x in d.items()
+    ]
+    notes = [
+        f"- {name}, `{x['protocol']}`: {_audit_sentence(x['audit'])} {_interval_sentence(x)}"
+        for name, x in d.items()
+    ]
     table = _rows(["tested on", "protocol", "clips", "UAR", "accuracy", "ECE"], rows)
     return table + "\n\n" + "\n".join(notes)
 
-def _card_groups(d): # the same by gender and by speaker
-    rows = [[name, f"`{x['protocol']}`", column, g, _percent(v["uar"]), v["n"]] for name, x in d.items()
-            for column in ("gender", "speaker") for g, v in x["by"].get(column, {}).items()]
+
+def _card_groups(d):  # the same by gender and by speaker
+    rows = [
+        [name, f"`{x['protocol']}`", column, g, _percent(v["uar"]), v["n"]]
+        for name, x in d.items()
+        for column in ("gender", "speaker")
+        for g, v in x["by"].get(column, {}).items()
+    ]
     return _rows(["tested on", "protocol", "by", "", "UAR", "clips"], rows) if rows else "Not known."
 
 # %% ../nbs/07_evaluation.ipynb #686c2653
 def model_card(
-    facts:dict, # those of `FACTS`; "limits", a list of sentences, is welcome
-    reports:dict, # what was tested, such as "TESS": Report, or what was stored of one
-) -> str: # Markdown, to lie beside the model as card.md
+    facts: dict,  # those of `FACTS`; "limits", a list of sentences, is welcome
+    reports: dict,  # what was tested, such as "TESS": Report, or what was stored of one
+) -> str:  # Markdown, to lie beside the model as card.md
     "The card of a model, from facts and reports; raises `EvaluationError` where an essential is missing."
     if lacking := [k for k in FACTS if not facts.get(k)]:
         raise EvaluationError(f"The card lacks '{lacking[0]}' ({FACTS[lacking[0]]}): add it to the facts.")
-    if not reports: raise EvaluationError("A card needs a report: evaluate the model first.")
+    if not reports:
+        raise EvaluationError("A card needs a report: evaluate the model first.")
     d = {name: _dict(r) for name, r in reports.items()}
     columns = ["corpus", "clips", "speakers", "licence"]
     learnt = _rows(columns, [[t.get(c, "-") for c in columns] for t in facts["training"]])
-    sections = {f"# {facts['name']} {facts['version']}": facts["summary"],
-                "## Intended use": facts["intended"],
-                "## What it must not be used for": MUST_NOT, "## Training data": learnt,
-                "## Features": facts["features"], "## Calibration": facts["calibration"],
-                "## Figures": _card_figures(d), "## By gender and speaker": _card_groups(d)}
-    if facts.get("limits"): sections["## Limits"] = "\n".join(f"- {s}" for s in facts["limits"])
+    sections = {
+        f"# {facts['name']} {facts['version']}": facts["summary"],
+        "## Intended use": facts["intended"],
+        "## What it must not be used for": MUST_NOT,
+        "## Training data": learnt,
+        "## Features": facts["features"],
+        "## Calibration": facts["calibration"],
+        "## Figures": _card_figures(d),
+        "## By gender and speaker": _card_groups(d),
+    }
+    if facts.get("limits"):
+        sections["## Limits"] = "\n".join(f"- {s}" for s in facts["limits"])
     sections["## Licence"] = facts["licence"]
     return "\n\n".join(f"{title}\n\n{text}" for title, text in sections.items()) + "\n"

@@ -27,60 +27,66 @@ def _hann(n):
     "Periodic Hann window of `n` samples, float64."
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
 
+
 def _check(clip):
     "`clip` as a one-dimensional float array, or a `ValueError` that says what it is instead."
     clip = np.asarray(clip)
     if clip.ndim != 1 or not len(clip) or clip.dtype.kind != "f":
-        raise ValueError(f"A clip is a one-dimensional float array of at least one sample, not {clip.dtype}"
-                         f" of shape {clip.shape}; `ser_nbdev.audio.load` makes one from any file or array.")
+        raise ValueError(
+            f"A clip is a one-dimensional float array of at least one sample, not {clip.dtype}"
+            f" of shape {clip.shape}; `ser_nbdev.audio.load` makes one from any file or array."
+        )
     return clip
 
 # %% ../nbs/03_features.ipynb #e9c42a90
 def spectrogram(
-    clip:np.ndarray, # samples, shape (n,)
-    n_fft:int=512, # samples a frame
-    hop:int=160, # samples from one frame to the next
-    pad:str="constant", # what stands beyond both ends: "constant" (silence) or "reflect" (the clip, mirrored)
-) -> np.ndarray: # power, shape (1 + n // hop, 1 + n_fft // 2), float32
+    clip: np.ndarray,  # samples, shape (n,)
+    n_fft: int = 512,  # samples a frame
+    hop: int = 160,  # samples from one frame to the next
+    pad: str = "constant",  # what stands beyond both ends: "constant" (silence) or "reflect" (the clip, mirrored)
+) -> np.ndarray:  # power, shape (1 + n // hop, 1 + n_fft // 2), float32
     "Short-time power spectrum, as `abs(librosa.stft(clip)) ** 2`. Raises `ValueError` for what is no clip."
     clip = np.pad(_check(clip), n_fft // 2, mode=pad)
     frames = np.lib.stride_tricks.sliding_window_view(clip, n_fft)[::hop]
     power = np.empty((len(frames), n_fft // 2 + 1), np.float32)
-    for i in range(0, len(frames), 64): # blocks stay in the processor's cache: twice as fast
-        z = np.fft.rfft(frames[i:i+64] * _hann(n_fft))
-        power[i:i+64] = z.real ** 2 + z.imag ** 2
+    for i in range(0, len(frames), 64):  # blocks stay in the processor's cache: twice as fast
+        z = np.fft.rfft(frames[i : i + 64] * _hann(n_fft))
+        power[i : i + 64] = z.real**2 + z.imag**2
     return power
 
 # %% ../nbs/03_features.ipynb #3f057b7d
 def hz_to_mel(
-    hz, # frequency in hertz, number or array
-    htk:bool=False, # the formula of HTK instead of Slaney's
-) -> np.ndarray: # mel
+    hz,  # frequency in hertz, number or array
+    htk: bool = False,  # the formula of HTK instead of Slaney's
+) -> np.ndarray:  # mel
     "Hertz to mel; the formulas are those of M. Slaney's Auditory Toolbox (1998) and of the HTK book."
     hz = np.asarray(hz, float)
-    if htk: return 2595 * np.log10(1 + hz / 700)
+    if htk:
+        return 2595 * np.log10(1 + hz / 700)
     return np.where(hz < 1000, hz * 3 / 200, 15 + 27 * np.log(np.maximum(hz, 1) / 1000) / np.log(6.4))
 
+
 def mel_to_hz(
-    mel, # number or array
-    htk:bool=False, # the formula of HTK instead of Slaney's
-) -> np.ndarray: # hertz
+    mel,  # number or array
+    htk: bool = False,  # the formula of HTK instead of Slaney's
+) -> np.ndarray:  # hertz
     "Mel to hertz, the inverse of `hz_to_mel`."
     mel = np.asarray(mel, float)
-    if htk: return 700 * (10 ** (mel / 2595) - 1)
+    if htk:
+        return 700 * (10 ** (mel / 2595) - 1)
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
 
 # %% ../nbs/03_features.ipynb #28ba8a96
 @lru_cache(maxsize=128)
 def mel_filters(
-    rate:int=SAMPLE_RATE, # samples a second
-    n_fft:int=512, # samples a frame
-    n_mels:int=64, # triangles
-    fmin:float=0.0, # hertz, where the first triangle begins
-    fmax:float|None=None, # hertz, where the last one ends; None: half the rate
-    htk:bool=False, # the mel formula of HTK
-    warp:float=1.0, # factor by which the formants seem higher
-) -> np.ndarray: # weights, shape (1 + n_fft // 2, n_mels), float32, not to be written to
+    rate: int = SAMPLE_RATE,  # samples a second
+    n_fft: int = 512,  # samples a frame
+    n_mels: int = 64,  # triangles
+    fmin: float = 0.0,  # hertz, where the first triangle begins
+    fmax: float | None = None,  # hertz, where the last one ends; None: half the rate
+    htk: bool = False,  # the mel formula of HTK
+    warp: float = 1.0,  # factor by which the formants seem higher
+) -> np.ndarray:  # weights, shape (1 + n_fft // 2, n_mels), float32, not to be written to
     "Slaney-normalised triangles, as `librosa.filters.mel`, transposed; `ValueError` for a wrong range."
     nyquist = rate / 2
     fmax = nyquist if fmax is None else fmax
@@ -102,32 +108,36 @@ def _triangles(*settings):
     "The non-zero weights of `mel_filters`, band after band: bins, weights, and where each band begins."
     weights = mel_filters(*settings).T
     under = weights > 0
-    under[~under.any(axis=1), 0] = True # a band too narrow for any bin keeps one, of weight 0
+    under[~under.any(axis=1), 0] = True  # a band too narrow for any bin keeps one, of weight 0
     band, bins = np.nonzero(under)
     return bins, weights[band, bins], np.searchsorted(band, np.arange(len(weights)))
+
 
 def _to_mel(power, *settings):
     "`power @ mel_filters(*settings)`, in blocks."
     bins, weights, starts = _triangles(*settings)
     mel = np.empty((len(power), len(starts)), np.float32)
     for i in range(0, len(power), 64):
-        np.add.reduceat(np.take(power[i:i+64], bins, axis=1) * weights, starts, axis=1, out=mel[i:i+64])
+        np.add.reduceat(
+            np.take(power[i : i + 64], bins, axis=1) * weights, starts, axis=1, out=mel[i : i + 64]
+        )
     return mel
 
 # %% ../nbs/03_features.ipynb #67d5dd5e
 def log_mel(
-    clip:np.ndarray, # samples, shape (n,)
-    rate:int=SAMPLE_RATE, # samples a second
-    n_fft:int=512, # samples a frame
-    hop:int=160, # samples from one frame to the next
-    n_mels:int=64, # mel bands
-    fmin:float=0.0, # hertz
-    fmax:float|None=None, # hertz; None: half the rate
-    warp:float=1.0, # factor by which the formants seem higher (see `mel_filters`)
-    htk:bool=False, # the mel formula of HTK
-    pad:str="constant", # beyond both ends: "constant" or "reflect"
-    top_db:float|None=80.0, # decibels below the loudest point at which everything is cut off; None: nowhere
-) -> np.ndarray: # decibels, shape (1 + n // hop, n_mels), float32
+    clip: np.ndarray,  # samples, shape (n,)
+    rate: int = SAMPLE_RATE,  # samples a second
+    n_fft: int = 512,  # samples a frame
+    hop: int = 160,  # samples from one frame to the next
+    n_mels: int = 64,  # mel bands
+    fmin: float = 0.0,  # hertz
+    fmax: float | None = None,  # hertz; None: half the rate
+    warp: float = 1.0,  # factor by which the formants seem higher (see `mel_filters`)
+    htk: bool = False,  # the mel formula of HTK
+    pad: str = "constant",  # beyond both ends: "constant" or "reflect"
+    top_db: float
+    | None = 80.0,  # decibels below the loudest point at which everything is cut off; None: nowhere
+) -> np.ndarray:  # decibels, shape (1 + n // hop, n_mels), float32
     "Log-mel spectrogram, as `power_to_db(melspectrogram(clip))` of librosa, one row a frame."
     mel = _to_mel(spectrogram(clip, n_fft, hop, pad), rate, n_fft, n_mels, fmin, fmax, htk, warp)
     db = 10 * np.log10(np.maximum(mel, 1e-10))
@@ -136,9 +146,9 @@ def log_mel(
 # %% ../nbs/03_features.ipynb #a8e655a3
 @lru_cache(maxsize=32)
 def dct_matrix(
-    n_mels:int, # bands that go in
-    n_mfcc:int, # coefficients that come out
-) -> np.ndarray: # shape (n_mels, n_mfcc), float64, not to be written to
+    n_mels: int,  # bands that go in
+    n_mfcc: int,  # coefficients that come out
+) -> np.ndarray:  # shape (n_mels, n_mfcc), float64, not to be written to
     "The orthonormal cosine transform, type II, cut off after `n_mfcc` columns."
     if not 0 < n_mfcc <= n_mels:
         raise ValueError(f"{n_mels} mel bands give between 1 and {n_mels} coefficients, not {n_mfcc}.")
@@ -148,27 +158,29 @@ def dct_matrix(
     matrix.setflags(write=False)
     return matrix
 
+
 def _cepstrum(db, n_mfcc):
     "The first `n_mfcc` cosine coefficients of each row; in blocks so small that BLAS keeps to one thread."
     matrix = dct_matrix(db.shape[1], n_mfcc)
-    return np.concatenate([db[i:i+64] @ matrix for i in range(0, len(db), 64)]).astype(np.float32)
+    return np.concatenate([db[i : i + 64] @ matrix for i in range(0, len(db), 64)]).astype(np.float32)
+
 
 def mfcc(
-    clip:np.ndarray, # samples, shape (n,)
-    n_mfcc:int=40, # coefficients
-    n_mels:int=64, # mel bands
-    **kwargs # the other settings of `log_mel`
-) -> np.ndarray: # shape (1 + n // hop, n_mfcc), float32
+    clip: np.ndarray,  # samples, shape (n,)
+    n_mfcc: int = 40,  # coefficients
+    n_mels: int = 64,  # mel bands
+    **kwargs,  # the other settings of `log_mel`
+) -> np.ndarray:  # shape (1 + n // hop, n_mfcc), float32
     "Mel-frequency cepstral coefficients, as `librosa.feature.mfcc`, one row a frame."
     return _cepstrum(log_mel(clip, n_mels=n_mels, **kwargs), n_mfcc)
 
 # %% ../nbs/03_features.ipynb #a4ad41fd
 def baseline_features(
-    clip:np.ndarray, # samples, shape (n,)
-    rate:int=SAMPLE_RATE, # samples a second
-) -> np.ndarray: # shape (40,), float32
+    clip: np.ndarray,  # samples, shape (n,)
+    rate: int = SAMPLE_RATE,  # samples a second
+) -> np.ndarray:  # shape (40,), float32
     "Mean of 40 MFCCs of `librosa.load(path, duration=3, offset=0.5)`. Raises `ValueError` up to 0.5 s."
-    part = _check(clip)[int(0.5 * rate):][:int(3 * rate)]
+    part = _check(clip)[int(0.5 * rate) :][: int(3 * rate)]
     if not len(part):
         raise ValueError(f"The baseline listens from 0.5 s on; the clip ends after {len(clip) / rate:.2f} s.")
     n = ceil(len(part) * (22050 / rate))
@@ -185,17 +197,19 @@ def _slope_weights(width, order):
 
 # %% ../nbs/03_features.ipynb #0dd8f488
 def deltas(
-    x:np.ndarray, # features, shape (frames, n)
-    width:int=9, # frames that a slope is measured over, odd
-    order:int=1, # 1: slope, 2: curvature
-) -> np.ndarray: # shape (frames, n), float32
+    x: np.ndarray,  # features, shape (frames, n)
+    width: int = 9,  # frames that a slope is measured over, odd
+    order: int = 1,  # 1: slope, 2: curvature
+) -> np.ndarray:  # shape (frames, n), float32
     "Local derivative over time, as `librosa.feature.delta`; clips of fewer than `width` frames are extended."
     weights, half = _slope_weights(width, order), width // 2
     short = len(x) < width
-    if short: x = np.pad(x, ((half, half), (0, 0)), mode="edge")
+    if short:
+        x = np.pad(x, ((half, half), (0, 0)), mode="edge")
     n = len(x) - width + 1
-    d = sum(w * x[i:i+n] for i, w in enumerate(weights))
-    if not short: d = np.pad(d, ((half, half), (0, 0)), mode="edge")
+    d = sum(w * x[i : i + n] for i, w in enumerate(weights))
+    if not short:
+        d = np.pad(d, ((half, half), (0, 0)), mode="edge")
     return d.astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #97199c37
@@ -206,27 +220,28 @@ def _frame_power(clip, frame, hop):
 
 # %% ../nbs/03_features.ipynb #b6d1f060
 def trim(
-    clip:np.ndarray, # samples, shape (n,)
-    top_db:float=60.0, # decibels below the loudest frame that count as silence
-    frame:int=2048, # samples over which loudness is measured
-    hop:int=512, # samples from one measurement to the next
-) -> np.ndarray: # the part between, a view
+    clip: np.ndarray,  # samples, shape (n,)
+    top_db: float = 60.0,  # decibels below the loudest frame that count as silence
+    frame: int = 2048,  # samples over which loudness is measured
+    hop: int = 512,  # samples from one measurement to the next
+) -> np.ndarray:  # the part between, a view
     "The clip without leading and trailing silence, as `librosa.effects.trim`."
     power = np.maximum(_frame_power(clip, frame, hop), 1e-10)
     loud = np.flatnonzero(10 * np.log10(power / power.max()) > -top_db)
-    return clip[loud[0] * hop:(loud[-1] + 1) * hop]
+    return clip[loud[0] * hop : (loud[-1] + 1) * hop]
 
 # %% ../nbs/03_features.ipynb #46edc52d
 def preemphasis(
-    clip:np.ndarray, # samples, shape (n,), n > 1
-    coef:float=0.97, # share of the sample before that is taken off
-) -> np.ndarray: # shape (n,), float32
+    clip: np.ndarray,  # samples, shape (n,), n > 1
+    coef: float = 0.97,  # share of the sample before that is taken off
+) -> np.ndarray:  # shape (n,), float32
     "`clip[t] - coef * clip[t - 1]`, as `librosa.effects.preemphasis`, first sample included."
     first = 3 * clip[:1] - clip[1:2]
     return np.concatenate([first, clip[1:] - coef * clip[:-1]]).astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #25bc6d61
-PERIODS = 1024, 1280 # samples a frame, and of its Fourier transform: room for the frame and a period
+PERIODS = 1024, 1280  # samples a frame, and of its Fourier transform: room for the frame and a period
+
 
 def _autocorrelation(clip, hop, lags):
     "For each frame the autocorrelation at `lags` lags, 1 at lag 0; near 0 for frames 60 dB below the clip."
@@ -236,8 +251,8 @@ def _autocorrelation(clip, hop, lags):
     window = _hann(n).astype(np.float32)
     a = np.empty((len(frames), lags), np.float32)
     for i in range(0, len(frames), 64):
-        z = np.fft.rfft((frames[i:i+64] - frames[i:i+64].mean(axis=1, keepdims=True)) * window, size)
-        a[i:i+64] = np.fft.irfft(z.real ** 2 + z.imag ** 2, size)[:, :lags]
+        z = np.fft.rfft((frames[i : i + 64] - frames[i : i + 64].mean(axis=1, keepdims=True)) * window, size)
+        a[i : i + 64] = np.fft.irfft(z.real**2 + z.imag**2, size)[:, :lags]
     alone = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2)[:lags]
     return a / ((a[:, :1] + 1e-3) * (alone / alone[0]))
 
@@ -251,26 +266,31 @@ def _best_way(octaves, score, leap=0.35):
         back.append(way.argmax(axis=1))
         total = score[t + 1] + way.max(axis=1)
     best = [int(total.argmax())]
-    for b in reversed(back): best.append(b[best[-1]])
+    for b in reversed(back):
+        best.append(b[best[-1]])
     return np.array(best[::-1])
 
 # %% ../nbs/03_features.ipynb #ffc79b0d
 def pitch_contour(
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    hop:int=160, # samples from one frame to the next
-    low:float=70.0, # hertz, the lowest pitch looked for
-    high:float=600.0, # hertz, the highest
-) -> np.ndarray: # shape (1 + n // hop, 2), float32: log2 of the pitch in hertz, and voicing, 0 to 1
+    clip: np.ndarray,  # samples at 16 kHz, shape (n,)
+    hop: int = 160,  # samples from one frame to the next
+    low: float = 70.0,  # hertz, the lowest pitch looked for
+    high: float = 600.0,  # hertz, the highest
+) -> np.ndarray:  # shape (1 + n // hop, 2), float32: log2 of the pitch in hertz, and voicing, 0 to 1
     "Fundamental frequency by autocorrelation, after Boersma (1993), by the smoothest way through."
     first, last = int(SAMPLE_RATE / high), int(SAMPLE_RATE / low)
     a = _autocorrelation(clip, hop, last + 2)
-    s = a[:, first:last] - 0.02 * np.log2(np.arange(first, last) / first) # two periods fit too: rather one
+    s = a[:, first:last] - 0.02 * np.log2(np.arange(first, last) / first)  # two periods fit too: rather one
     peak = (s[:, 1:-1] > s[:, :-2]) & (s[:, 1:-1] >= s[:, 2:])
     s = np.pad(np.where(peak, s[:, 1:-1], -1), ((0, 0), (1, 1)), constant_values=-1)
     four = np.argpartition(-s, 4, axis=1)[:, :4]
     i, lags = np.arange(len(a)), four + first
     lag = lags[i, _best_way(-np.log2(lags), np.take_along_axis(s, four, axis=1))]
-    left, top, right = a[i, lag - 1], a[i, lag], a[i, lag + 1] # the peak is that of the parabola through them
+    left, top, right = (
+        a[i, lag - 1],
+        a[i, lag],
+        a[i, lag + 1],
+    )  # the peak is that of the parabola through them
     bend = np.minimum(left - 2 * top + right, -1e-6)
     lag = lag + np.clip((left - right) / 2 / bend, -0.5, 0.5)
     return np.stack([np.log2(SAMPLE_RATE / lag), np.clip(top, 0, 1)], axis=1).astype(np.float32)
@@ -280,8 +300,10 @@ def _from_dict(cls, settings):
     "A `cls` from `settings`; unknown ones are refused, for they would silently do nothing."
     known = {f.name for f in fields(cls)}
     if unknown := sorted(set(settings) - known):
-        raise ValueError(f"{cls.__name__} has no setting called {', '.join(unknown)}; it has "
-                         f"{', '.join(sorted(known))}. Settings of a newer version need that version.")
+        raise ValueError(
+            f"{cls.__name__} has no setting called {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(known))}. Settings of a newer version need that version."
+        )
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
 
 # %% ../nbs/03_features.ipynb #8b907e98
@@ -290,6 +312,7 @@ class Frontend:
     """Settings that turn a clip into features; call it with a clip.
 
     `analyse` trims, emphasises, measures, averages; `finish` makes MFCC, normalises, adds deltas."""
+
     kind: str = "mfcc"  # "mfcc" or "logmel"
     n_fft: int = 512  # samples a frame (at 16 kHz, 32 ms)
     hop: int = 160  # samples from one frame to the next (10 ms)
@@ -308,16 +331,22 @@ class Frontend:
     warps: tuple = (1.0,)  # for `views`: factors by which the formants seem higher
 
     def __post_init__(self):
-        choices = dict(kind=("mfcc", "logmel"), deltas=(0, 1, 2), normalise=("none", "mean", "meanvar"),
-                       pitch=("none", "relative", "both"), delta_width=range(3, 100, 2))
+        choices = dict(
+            kind=("mfcc", "logmel"),
+            deltas=(0, 1, 2),
+            normalise=("none", "mean", "meanvar"),
+            pitch=("none", "relative", "both"),
+            delta_width=range(3, 100, 2),
+        )
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
         for name in ("n_fft", "hop", "n_mels", "n_mfcc", "average"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
-        mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax) # refuses a wrong range
-        if self.kind == "mfcc": dct_matrix(self.n_mels, self.n_mfcc)
+        mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax)  # refuses a wrong range
+        if self.kind == "mfcc":
+            dct_matrix(self.n_mels, self.n_mfcc)
 
 # %% ../nbs/03_features.ipynb #d91456e6
 def _averaged(x, n):
@@ -328,22 +357,26 @@ def _averaged(x, n):
 # %% ../nbs/03_features.ipynb #dbc4b5c0
 @patch
 def analyse(
-    self:Frontend,
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    warp:float=1.0, # factor by which the formants seem higher, for training
-) -> np.ndarray: # (frames, n_mels), float32; with pitch + 3 columns: log2 pitch in Hz, voicing, log energy
+    self: Frontend,
+    clip: np.ndarray,  # samples at 16 kHz, shape (n,)
+    warp: float = 1.0,  # factor by which the formants seem higher, for training
+) -> np.ndarray:  # (frames, n_mels), float32; with pitch + 3 columns: log2 pitch in Hz, voicing, log energy
     "What is measured on the sound."
-    if self.trim is not None: clip = trim(clip, self.trim)
+    if self.trim is not None:
+        clip = trim(clip, self.trim)
     y = preemphasis(clip, self.preemphasis) if self.preemphasis else clip
     x = log_mel(y, SAMPLE_RATE, self.n_fft, self.hop, self.n_mels, self.fmin, self.fmax, warp)
-    if self.pitch != "none": x = np.hstack([x, _voice(clip, self.hop)])
+    if self.pitch != "none":
+        x = np.hstack([x, _voice(clip, self.hop)])
     return _averaged(x, self.average) if self.average > 1 else x
+
 
 def _voice(clip, hop):
     "Contour without gaps, voicing and log energy relative to the clip's: (frames, 3)."
     octaves, voiced = pitch_contour(clip, hop).T
     sure = np.flatnonzero(voiced > 0.6)
-    if len(sure) < 5: sure = np.sort(np.argsort(-voiced)[:5]) # hardly any voice: the best there is
+    if len(sure) < 5:
+        sure = np.sort(np.argsort(-voiced)[:5])  # hardly any voice: the best there is
     line = np.interp(np.arange(len(voiced)), sure, octaves[sure])
     power = _frame_power(clip, 1024, hop) / max(np.mean(np.square(clip)), 1e-12)
     return np.stack([line, voiced, np.log(power + 1e-6)], axis=1).astype(np.float32)
@@ -351,82 +384,90 @@ def _voice(clip, hop):
 # %% ../nbs/03_features.ipynb #d78cf812
 @patch
 def finish(
-    self:Frontend,
-    analysis:np.ndarray, # what `analyse` returns
-) -> np.ndarray: # shape (frames, n_features), float32
+    self: Frontend,
+    analysis: np.ndarray,  # what `analyse` returns
+) -> np.ndarray:  # shape (frames, n_features), float32
     "From the analysis to the features."
-    x = analysis[:, :self.n_mels]
-    if self.kind == "mfcc": x = _cepstrum(x, self.n_mfcc)[:, int(self.drop_energy):]
-    if self.normalise != "none": x = x - x.mean(axis=0)
-    if self.normalise == "meanvar": x = x / np.maximum(x.std(axis=0), 1e-3)
+    x = analysis[:, : self.n_mels]
+    if self.kind == "mfcc":
+        x = _cepstrum(x, self.n_mfcc)[:, int(self.drop_energy) :]
+    if self.normalise != "none":
+        x = x - x.mean(axis=0)
+    if self.normalise == "meanvar":
+        x = x / np.maximum(x.std(axis=0), 1e-3)
     rest = []
     if self.pitch != "none":
-        octaves, voiced, energy = analysis[:, self.n_mels:].T
+        octaves, voiced, energy = analysis[:, self.n_mels :].T
         mean = np.average(octaves, weights=(voiced > 0.6) + 1e-3).astype(np.float32)
         x = np.column_stack([x, octaves - mean])
-        if self.pitch == "both": rest = [np.full_like(octaves, mean - 8)]
+        if self.pitch == "both":
+            rest = [np.full_like(octaves, mean - 8)]
         rest += [voiced, energy - energy.mean()]
     return np.column_stack([x] + [deltas(x, self.delta_width, i + 1) for i in range(self.deltas)] + rest)
 
 # %% ../nbs/03_features.ipynb #2070f33d
 @patch(as_prop=True)
-def n_features(self:Frontend) -> int:
+def n_features(self: Frontend) -> int:
     "Columns of the result."
     n = self.n_mels if self.kind == "logmel" else self.n_mfcc - self.drop_energy
     more = {"none": 0, "relative": 2, "both": 3}[self.pitch]
     return (n + (self.pitch != "none")) * (1 + self.deltas) + more
 
+
 @patch
 def __call__(
-    self:Frontend,
-    clip:np.ndarray, # samples at 16 kHz, shape (n,)
-    warp:float=1.0, # factor by which the formants seem higher, for training
-) -> np.ndarray: # shape (frames, n_features), float32
+    self: Frontend,
+    clip: np.ndarray,  # samples at 16 kHz, shape (n,)
+    warp: float = 1.0,  # factor by which the formants seem higher, for training
+) -> np.ndarray:  # shape (frames, n_features), float32
     "The features of `clip`."
     return self.finish(self.analyse(clip, warp))
 
 # %% ../nbs/03_features.ipynb #cd99bf40
 @patch
-def to_dict(self:Frontend) -> dict: # plain numbers and strings, ready for JSON
+def to_dict(self: Frontend) -> dict:  # plain numbers and strings, ready for JSON
     "Every setting by name."
     return asdict(self)
 
+
 @patch(cls_method=True)
-def from_dict(cls:Frontend, settings:dict) -> Frontend:
+def from_dict(cls: Frontend, settings: dict) -> Frontend:
     "The front end that `to_dict` described. Raises `ValueError` for unknown settings."
     return _from_dict(cls, settings)
 
 # %% ../nbs/03_features.ipynb #5420ca2f
 def speed(
-    clip:np.ndarray, # samples, shape (n,)
-    factor:float, # 1.1 plays 10 % faster and higher
-) -> np.ndarray: # about n / factor samples
+    clip: np.ndarray,  # samples, shape (n,)
+    factor: float,  # 1.1 plays 10 % faster and higher
+) -> np.ndarray:  # about n / factor samples
     "Change tempo, pitch and formants together, by resampling."
     return resample(clip, round(SAMPLE_RATE * factor), SAMPLE_RATE)
 
 # %% ../nbs/03_features.ipynb #872f00f2
 def mask(
-    x:np.ndarray, # features, shape (frames, n)
-    rng:np.random.Generator, # where chance comes from
-    time:float=0.2, # longest stretch that goes missing, as a share of the frames
-    columns:float=0.0, # largest share of the columns that go missing, each by itself
-) -> np.ndarray: # shape (frames, n), a copy
+    x: np.ndarray,  # features, shape (frames, n)
+    rng: np.random.Generator,  # where chance comes from
+    time: float = 0.2,  # longest stretch that goes missing, as a share of the frames
+    columns: float = 0.0,  # largest share of the columns that go missing, each by itself
+) -> np.ndarray:  # shape (frames, n), a copy
     "Hide a random stretch of time and random columns behind the column's mean."
     x, mean = x.copy(), x.mean(axis=0)
     n = rng.integers(int(time * len(x)) + 1)
     start = rng.integers(len(x) - n + 1)
     gone = rng.random(x.shape[1]) < columns * rng.random()
-    x[start:start + n], x[:, gone] = mean, mean[gone]
+    x[start : start + n], x[:, gone] = mean, mean[gone]
     return x
 
 # %% ../nbs/03_features.ipynb #aa139553
 @dataclass(frozen=True)
 class Analyser:
     "The analysis of a clip played at another speed; `extract` and `FeatureCache` take it as a front end."
+
     frontend: Frontend  # what analyses
     factor: float = 1.0  # speed: pitch and formants times this, duration divided by it
 
-    def to_dict(self): return dict(frontend=self.frontend.to_dict(), factor=self.factor)
+    def to_dict(self):
+        return dict(frontend=self.frontend.to_dict(), factor=self.factor)
 
     def __call__(self, clip):
         return self.frontend.analyse(clip if self.factor == 1 else speed(clip, self.factor))
@@ -435,6 +476,7 @@ class Analyser:
 @dataclass(frozen=True)
 class Augment:
     "How far an analysis may be changed; 0 leaves a change out. Ranges are in both directions."
+
     factors: tuple = (1.0, 0.77, 0.85, 0.92, 1.08, 1.17, 1.28)  # speeds at which clips are analysed
     formants: float = 0.25  # log of the factor
     tempo: float = 0.35  # log of the factor
@@ -455,10 +497,12 @@ def _rows(x, at):
     w = (at - i)[:, None].astype(np.float32)
     return x[i] * (1 - w) + x[np.minimum(i + 1, len(x) - 1)] * w
 
+
 @lru_cache(maxsize=8)
 def _centres(n_mels, fmin, fmax):
     "Middles of the mel bands, in mel."
     return np.linspace(*hz_to_mel([fmin, fmax]), n_mels + 2)[1:-1]
+
 
 def _shift(db, frontend, warp):
     "Bands of `db` as if the formants were higher by the factor `warp`."
@@ -469,21 +513,24 @@ def _shift(db, frontend, warp):
 # %% ../nbs/03_features.ipynb #de8970c8
 @patch
 def __call__(
-    self:Augment,
-    analysis:np.ndarray, # what `Analyser(frontend, factor)` returns
-    frontend:Frontend, # what it was made with
-    rng:np.random.Generator, # where chance comes from
-    factor:float=1.0, # the speed it was made at
-) -> np.ndarray: # the changed analysis, with another number of frames
+    self: Augment,
+    analysis: np.ndarray,  # what `Analyser(frontend, factor)` returns
+    frontend: Frontend,  # what it was made with
+    rng: np.random.Generator,  # where chance comes from
+    factor: float = 1.0,  # the speed it was made at
+) -> np.ndarray:  # the changed analysis, with another number of frames
     "Another speaker, mood and room, on a copy of the analysis."
-    def draw(span): return rng.uniform(-span, span)
+
+    def draw(span):
+        return rng.uniform(-span, span)
+
     start, end = rng.uniform(0, self.crop + 1e-9, 2) * len(analysis)
     step, warp = np.exp(draw(self.tempo)) / factor, np.exp(draw(self.formants)) / factor
     x = _rows(analysis, np.arange(start, max(len(analysis) - end, start + step), step))
-    db, voice = _shift(x[:, :frontend.n_mels], frontend, warp), x[:, frontend.n_mels:]
+    db, voice = _shift(x[:, : frontend.n_mels], frontend, warp), x[:, frontend.n_mels :]
     db = db.mean() + (db - db.mean()) * np.exp(draw(self.dynamics))
     place = np.linspace(0, 1, db.shape[1])
-    db = db + sum(draw(self.colour) / k ** 0.5 * np.cos(np.pi * k * place) for k in (1, 2, 3, 4))
+    db = db + sum(draw(self.colour) / k**0.5 * np.cos(np.pi * k * place) for k in (1, 2, 3, 4))
     if rng.random() < self.noise:
         floor = db.max() - rng.uniform(20, 55) + draw(9) * (2 * place - 1)
         db = 10 * np.log10(10 ** (db / 10) + 10 ** (floor / 10))
@@ -492,34 +539,36 @@ def __call__(
         voice[:, 0] = mean + draw(self.height) + (voice[:, 0] - mean) * np.exp(draw(self.melody))
     return np.hstack([db, voice]).astype(np.float32)
 
+
 @patch
 def mask(
-    self:Augment,
-    x:np.ndarray, # features, shape (frames, n)
-    rng:np.random.Generator, # where chance comes from
-) -> np.ndarray: # shape (frames, n), a copy
+    self: Augment,
+    x: np.ndarray,  # features, shape (frames, n)
+    rng: np.random.Generator,  # where chance comes from
+) -> np.ndarray:  # shape (frames, n), a copy
     "The function `mask` with the shares of this object, for finished features."
     return mask(x, rng, self.hide_time, self.hide_columns)
 
 # %% ../nbs/03_features.ipynb #cb60540d
 @patch
-def to_dict(self:Augment) -> dict:
+def to_dict(self: Augment) -> dict:
     "Every range by name, ready for JSON."
     return asdict(self)
 
+
 @patch(cls_method=True)
-def from_dict(cls:Augment, settings:dict) -> Augment:
+def from_dict(cls: Augment, settings: dict) -> Augment:
     "The object that `to_dict` described. Raises `ValueError` for unknown settings."
     return _from_dict(cls, settings)
 
 # %% ../nbs/03_features.ipynb #b5a8786d
 @patch
 def views(
-    self:Frontend,
-    analysis:np.ndarray, # what `analyse` returns
-) -> np.ndarray: # shape (views, frames, n_features), float32, one view for each of `warps`
+    self: Frontend,
+    analysis: np.ndarray,  # what `analyse` returns
+) -> np.ndarray:  # shape (views, frames, n_features), float32, one view for each of `warps`
     "Features of one clip as if its formants lay elsewhere (after VTLP: Jaitly and Hinton, 2013, here at test time)."
-    spectrum, voice = analysis[:, :self.n_mels], analysis[:, self.n_mels:]
+    spectrum, voice = analysis[:, : self.n_mels], analysis[:, self.n_mels :]
     heard = (spectrum if w == 1 else _shift(spectrum, self, w) for w in self.warps)
     return np.stack([self.finish(np.hstack([x, voice])) for x in heard]).astype(np.float32)
 
@@ -527,103 +576,128 @@ def views(
 #: Part of every cache key: to be raised whenever the same settings give other numbers.
 FEATURES_VERSION = 1
 
+
 def _settings(frontend):
     "A text that tells one front end from others: its settings as canonical JSON, or a function's name."
-    if hasattr(frontend, "to_dict"): name, settings = type(frontend).__qualname__, frontend.to_dict()
-    else: name, settings = f"{frontend.__module__}.{frontend.__qualname__}", {}
+    if hasattr(frontend, "to_dict"):
+        name, settings = type(frontend).__qualname__, frontend.to_dict()
+    else:
+        name, settings = f"{frontend.__module__}.{frontend.__qualname__}", {}
     if "<" in name:
-        raise ValueError(f"The cache can't tell {name} from others of that name; give it a Frontend, or a "
-                         "function that stands in a module.")
+        raise ValueError(
+            f"The cache can't tell {name} from others of that name; give it a Frontend, or a "
+            "function that stands in a module."
+        )
     return json.dumps([FEATURES_VERSION, name, settings], sort_keys=True)
 
 # %% ../nbs/03_features.ipynb #158a8026
 class FeatureCache:
     "Features on disk, keyed by content and settings. Where the disk fails, it costs time, never a result."
+
     def __init__(
         self,
-        folder, # where the entries live; made when the first one is written
+        folder,  # where the entries live; made when the first one is written
     ):
         self.folder, self._warned = Path(folder), False
-        for part in self.folder.glob("*/*.part"): # left by writers that were killed over an hour ago
+        for part in self.folder.glob("*/*.part"):  # left by writers that were killed over an hour ago
             with suppress(OSError):
-                if time.time() - part.stat().st_mtime > 3600: part.unlink()
+                if time.time() - part.stat().st_mtime > 3600:
+                    part.unlink()
+
 
 @patch
 def path(
-    self:FeatureCache,
-    source, # path of an audio file, or a clip
-    frontend, # `Frontend`, or a function of a module
+    self: FeatureCache,
+    source,  # path of an audio file, or a clip
+    frontend,  # `Frontend`, or a function of a module
 ) -> Path:
     "Where the features of `source` are kept, whether or not they are there yet."
-    if isinstance(source, np.ndarray): content = f"{source.dtype}{source.shape}".encode() + source.tobytes()
-    else: content = Path(source).read_bytes()
+    if isinstance(source, np.ndarray):
+        content = f"{source.dtype}{source.shape}".encode() + source.tobytes()
+    else:
+        content = Path(source).read_bytes()
     key = hashlib.sha256(_settings(frontend).encode() + hashlib.sha256(content).digest()).hexdigest()
     return self.folder / key[:2] / f"{key}.npy"
 
 # %% ../nbs/03_features.ipynb #d03117e9
 @patch
-def _read(self:FeatureCache, path):
+def _read(self: FeatureCache, path):
     "The entry, or None where there is no whole one."
-    try: data = path.read_bytes()
-    except OSError: return None
-    if hashlib.sha256(data[:-32]).digest() != data[-32:]: return None
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+        return None
     return np.load(io.BytesIO(data[:-32]), allow_pickle=False)
 
+
 @patch
-def _write(self:FeatureCache, path, x):
+def _write(self: FeatureCache, path, x):
     "Store the entry in one piece; where that fails, say so once and go on."
     file = io.BytesIO()
     np.save(file, x, allow_pickle=False)
-    part = path.with_suffix(f".{os.urandom(6).hex()}.part") # a name that no other writer has
+    part = path.with_suffix(f".{os.urandom(6).hex()}.part")  # a name that no other writer has
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(file.getvalue() + hashlib.sha256(file.getvalue()).digest())
         os.replace(part, path)
     except OSError as e:
-        with suppress(OSError): part.unlink()
+        with suppress(OSError):
+            part.unlink()
         if not self._warned:
-            warnings.warn(f"The feature cache {self.folder} can't be written ({e.strerror or e}); "
-                          "features are computed each time.")
+            warnings.warn(
+                f"The feature cache {self.folder} can't be written ({e.strerror or e}); "
+                "features are computed each time."
+            )
         self._warned = True
 
 # %% ../nbs/03_features.ipynb #a98e3a89
 @patch
 def __call__(
-    self:FeatureCache,
-    source, # path of an audio file, or a clip
-    frontend, # `Frontend`, or a function of a module
-) -> np.ndarray: # what `frontend` gives for the clip
+    self: FeatureCache,
+    source,  # path of an audio file, or a clip
+    frontend,  # `Frontend`, or a function of a module
+) -> np.ndarray:  # what `frontend` gives for the clip
     "The features of `source`, from the disk if they are there. Raises what `load` raises."
     is_clip = isinstance(source, np.ndarray)
-    try: path = self.path(source, frontend)
-    except OSError: path = None # `load` has the better words for a file that can't be read
-    if path and (x := self._read(path)) is not None: return x
+    try:
+        path = self.path(source, frontend)
+    except OSError:
+        path = None  # `load` has the better words for a file that can't be read
+    if path and (x := self._read(path)) is not None:
+        return x
     x = frontend(source if is_clip else load(source))
-    if path: self._write(path, x)
+    if path:
+        self._write(path, x)
     return x
 
 # %% ../nbs/03_features.ipynb #56493317
 def _extract_one(source, frontend, cache):
     "One item of `extract`, in whichever process."
-    if cache is not None: return cache(source, frontend)
+    if cache is not None:
+        return cache(source, frontend)
     return frontend(source if isinstance(source, np.ndarray) else load(source))
 
 # %% ../nbs/03_features.ipynb #1b633076
 def extract(
-    sources, # paths of audio files, or clips
-    frontend, # `Frontend`, or a function of a module
-    cache:FeatureCache|None=None, # where results are kept
-    workers:int=1, # processes
-    progress:bool=True, # show a bar
-) -> list: # one array for each source, in the same order
+    sources,  # paths of audio files, or clips
+    frontend,  # `Frontend`, or a function of a module
+    cache: FeatureCache | None = None,  # where results are kept
+    workers: int = 1,  # processes
+    progress: bool = True,  # show a bar
+) -> list:  # one array for each source, in the same order
     "Features of many files. Raises what `load` raises, for the first file that can't be read."
     from functools import partial
     from tqdm import tqdm
+
     sources, one = list(sources), partial(_extract_one, frontend=frontend, cache=cache)
     bar = dict(total=len(sources), desc="features", unit="clip", disable=not progress)
-    if workers <= 1: return list(tqdm(map(one, sources), **bar))
+    if workers <= 1:
+        return list(tqdm(map(one, sources), **bar))
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
+
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        some = max(1, min(64, len(sources) // (4 * workers))) # handed over at once
+        some = max(1, min(64, len(sources) // (4 * workers)))  # handed over at once
         return list(tqdm(pool.map(one, sources, chunksize=some), **bar))

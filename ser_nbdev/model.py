@@ -10,7 +10,9 @@ import os
 from contextlib import redirect_stdout
 from io import StringIO
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter says nothing a reader can use
+os.environ.setdefault(
+    "TF_CPP_MIN_LOG_LEVEL", "3"
+)  # TensorFlow's start-up chatter says nothing a reader can use
 
 import keras
 import numpy as np
@@ -111,6 +113,7 @@ def emotion_lstm(
 # %% ../nbs/05_model.ipynb #fef19028
 def _for_one_clip(model, views):
     "The same network for the views of one clip, which are of one length, so that there is nothing to mask."
+
     def copy(layer):
         if isinstance(layer, layers.Masking):
             return layers.Identity(name=layer.name)

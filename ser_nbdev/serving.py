@@ -44,7 +44,9 @@ def _locate(source) -> Path:
         folder = BUNDLES / str(source)
     if not folder.is_dir():
         shipped = ", ".join(sorted(p.name for p in BUNDLES.glob("*") if (p / "card.json").exists())) or "none"
-        raise BundleError(f"{source}: no such bundle. Give the folder of one, or a name that ships here: {shipped}.")
+        raise BundleError(
+            f"{source}: no such bundle. Give the folder of one, or a name that ships here: {shipped}."
+        )
     return folder
 
 # %% ../nbs/08_serving.ipynb #ff8e6a88
@@ -56,15 +58,21 @@ def _read_card(folder: Path) -> dict:
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     except OSError as e:
-        raise BundleError(f"{folder}: card.json cannot be read ({e.strerror}), so this is not a bundle.") from e
+        raise BundleError(
+            f"{folder}: card.json cannot be read ({e.strerror}), so this is not a bundle."
+        ) from e
     except ValueError as e:
         raise BundleError(f"{folder}: card.json is not JSON; the bundle is broken: get it again.") from e
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
-        raise BundleError(f"{folder}: this is format {found!r} and this library reads {FORMAT}: update one of them.")
+        raise BundleError(
+            f"{folder}: this is format {found!r} and this library reads {FORMAT}: update one of them."
+        )
     for key, kind in _NEEDS.items():
         if not isinstance(card.get(key), kind):
-            raise BundleError(f"{folder}: the card lacks a proper {key!r}; the bundle is broken: get it again.")
+            raise BundleError(
+                f"{folder}: the card lacks a proper {key!r}; the bundle is broken: get it again."
+            )
     return card
 
 # %% ../nbs/08_serving.ipynb #675a9b9c
@@ -76,7 +84,9 @@ class Bundle:
 
     def __init__(
         self,
-        source: str | Path | None = None,  # a folder, or the name of a bundle that ships here; None: the default one
+        source: str
+        | Path
+        | None = None,  # a folder, or the name of a bundle that ships here; None: the default one
     ):
         self.folder = _locate(source or DEFAULT_BUNDLE)
         self.card = _read_card(self.folder)
@@ -86,7 +96,9 @@ class Bundle:
                 raise BundleError(f"{self.folder}: {name} is missing; the bundle is not whole: get it again.")
             content = path.read_bytes()
             if _digest(content) != expected:
-                raise BundleError(f"{self.folder}: {name} is not what the card says; it was changed or cut short.")
+                raise BundleError(
+                    f"{self.folder}: {name} is not what the card says; it was changed or cut short."
+                )
             if name == "model.tflite":
                 self._model = content
         self.labels = tuple(self.card["labels"])
@@ -101,10 +113,14 @@ def _open(self: Bundle):
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     if not hasattr(self, "_model"):
-        raise BundleError(f"{self.folder}: the card names no model.tflite; the bundle is broken: get it again.")
+        raise BundleError(
+            f"{self.folder}: the card names no model.tflite; the bundle is broken: get it again."
+        )
     try:  # without delegates: as fast here, and nothing is printed
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        self._lite = Interpreter(model_content=self._model, num_threads=1, experimental_op_resolver_type=plain)
+        self._lite = Interpreter(
+            model_content=self._model, num_threads=1, experimental_op_resolver_type=plain
+        )
     except ValueError as e:
         raise BundleError(f"{self.folder}: model.tflite is not a LiteRT model: {e}") from e
     self._in, self._out = self._lite.get_input_details()[0], self._lite.get_output_details()[0]
@@ -154,11 +170,19 @@ def write_bundle(
 
     A folder that is no bundle is never replaced (`BundleError`)."""
     folder = Path(folder)
-    if folder.exists() and not (folder / "card.json").exists() and (folder.is_file() or any(folder.iterdir())):
+    if (
+        folder.exists()
+        and not (folder / "card.json").exists()
+        and (folder.is_file() or any(folder.iterdir()))
+    ):
         raise BundleError(f"{folder}: something else stands here; choose another place for the bundle.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     files = {"model.tflite": model, "card.md": card_md.encode()}
-    card = {"format": FORMAT, **card, "checksums": {name: _digest(content) for name, content in files.items()}}
+    card = {
+        "format": FORMAT,
+        **card,
+        "checksums": {name: _digest(content) for name, content in files.items()},
+    }
     files["card.json"] = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         made, old = Path(scratch, "new"), Path(scratch, "old")

@@ -1,4 +1,5 @@
 """What the audio chapter cannot hold: hostile files, a memory limit, permissions, threads, real files."""
+
 import io
 import os
 import pickle
@@ -17,15 +18,30 @@ import soundfile as sf
 from hypothesis import given, settings, strategies as st
 
 from ser_nbdev import audio
-from ser_nbdev.audio import (AudioError, BadArray, BadRate, EmptyAudio, MissingAudio, NoAudioStream, NotAudio,
-                             NotFinite,
-                             SAMPLE_RATE, SilentAudio, TooLong, TooShort, UnreadableAudio, load, resample)
+from ser_nbdev.audio import (
+    AudioError,
+    BadArray,
+    BadRate,
+    EmptyAudio,
+    MissingAudio,
+    NoAudioStream,
+    NotAudio,
+    NotFinite,
+    SAMPLE_RATE,
+    SilentAudio,
+    TooLong,
+    TooShort,
+    UnreadableAudio,
+    load,
+    resample,
+)
 
 DATA = os.environ.get("SER_DATA_DIR")
 needs_data = pytest.mark.skipif(not DATA, reason="SER_DATA_DIR is not set: the corpora are not on this disk")
 
 
 # ---- makers
+
 
 def voice(rate=16_000, seconds=1.0, seed=0):
     "Something with many frequencies, float32, peak 0.3."
@@ -102,13 +118,13 @@ def mp4_bomb(table):
     if table == "stsz":
         data = bytearray(encoded(voice(), 16_000, "mp4", "aac"))
         at = data.index(b"stsz")
-        data[at + 8:at + 16] = struct.pack(">I", 1) + many
+        data[at + 8 : at + 16] = struct.pack(">I", 1) + many
         at = data.index(b"stsc")
-        data[at + 12:at + 20] = struct.pack(">I", 1) + many
+        data[at + 12 : at + 20] = struct.pack(">I", 1) + many
     else:
         data = bytearray(encoded(voice(), 16_000, "mp4", "aac", movflags="frag_keyframe+empty_moov"))
         at = data.index(b"trun")
-        data[at + 4:at + 12] = b"\0\0\0\1" + many
+        data[at + 4 : at + 12] = b"\0\0\0\1" + many
     return bytes(data)
 
 
@@ -116,8 +132,9 @@ def webm_bomb(seconds=3_600):
     "One packet of Opus silence, again and again."
     file = io.BytesIO()
     with av.open(file, "w", format="webm") as out:
-        stream = out.add_stream("libopus", rate=48_000, layout="mono",
-                                options={"frame_duration": "60", "b": "6000"})
+        stream = out.add_stream(
+            "libopus", rate=48_000, layout="mono", options={"frame_duration": "60", "b": "6000"}
+        )
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 2_880), np.float32), format="flt", layout="mono")
         frame.sample_rate = 48_000
         packets = stream.encode(frame) + stream.encode(None)
@@ -135,21 +152,28 @@ def webm_bomb(seconds=3_600):
 def kinds():
     x, x44, x48 = voice(), voice(44_100), voice(48_000)
     return {
-        "a.wav": written(x, 16_000), "a24.wav": written(x44, 44_100, subtype="PCM_24"),
+        "a.wav": written(x, 16_000),
+        "a24.wav": written(x44, 44_100, subtype="PCM_24"),
         "float.wav": written(voice(96_000), 96_000, subtype="FLOAT"),
         "a8.wav": written(x, 16_000, subtype="PCM_U8"),
         "mulaw.wav": written(voice(8_000), 8_000, subtype="ULAW"),
         "double.wav": written(x, 16_000, subtype="DOUBLE"),
-        "adpcm.wav": written(x44, 44_100, subtype="IMA_ADPCM"), "a.flac": written(x, 16_000, "FLAC"),
-        "a.ogg": written(x44, 44_100, "OGG", "VORBIS"), "a.opus": written(x48, 48_000, "OGG", "OPUS"),
-        "a.mp3": written(x44, 44_100, "MP3", "MPEG_LAYER_III"), "a.aiff": written(x44, 44_100, "AIFF"),
-        "aiff-named.wav": written(x44, 24_414, "AIFF"), "a.au": written(x, 16_000, "AU"),
+        "adpcm.wav": written(x44, 44_100, subtype="IMA_ADPCM"),
+        "a.flac": written(x, 16_000, "FLAC"),
+        "a.ogg": written(x44, 44_100, "OGG", "VORBIS"),
+        "a.opus": written(x48, 48_000, "OGG", "OPUS"),
+        "a.mp3": written(x44, 44_100, "MP3", "MPEG_LAYER_III"),
+        "a.aiff": written(x44, 44_100, "AIFF"),
+        "aiff-named.wav": written(x44, 24_414, "AIFF"),
+        "a.au": written(x, 16_000, "AU"),
         "a.caf": written(x, 16_000, "CAF"),
-        "a.webm": encoded(x48, 48_000, "webm", "libopus"), "a.m4a": encoded(x44, 44_100, "mp4", "aac"),
+        "a.webm": encoded(x48, 48_000, "webm", "libopus"),
+        "a.m4a": encoded(x44, 44_100, "mp4", "aac"),
         "film.mp4": encoded(x44, 44_100, "mp4", "aac", video=True),
         "a.aac": encoded(x44, 44_100, "adts", "aac"),
         "fragments.mp4": encoded(x44, 44_100, "mp4", "aac", movflags="frag_keyframe+empty_moov"),
-        "a.wma": encoded(x44, 44_100, "asf", "wmav2"), "alac.m4a": encoded(x44, 44_100, "mp4", "alac"),
+        "a.wma": encoded(x44, 44_100, "asf", "wmav2"),
+        "alac.m4a": encoded(x44, 44_100, "mp4", "alac"),
     }
 
 
@@ -166,6 +190,7 @@ def outcome(data, **kwargs):
 
 # ---- the same sound, however it comes
 
+
 def test_every_kind_by_path_bytes_and_file_object(kinds, tmp_path):
     for name, data in kinds.items():
         path = tmp_path / name
@@ -174,15 +199,27 @@ def test_every_kind_by_path_bytes_and_file_object(kinds, tmp_path):
         assert clip.dtype == np.float32 and clip.ndim == 1, name
         assert 0.5 < len(clip) / SAMPLE_RATE < 2 and 0.2 < np.abs(clip).max() < 0.4, name
         with open(path, "rb") as f:
-            for other in (load(str(path)), load(data), load(bytearray(data)), load(memoryview(data)),
-                          load(f)):
+            for other in (
+                load(str(path)),
+                load(data),
+                load(bytearray(data)),
+                load(memoryview(data)),
+                load(f),
+            ):
                 assert np.array_equal(clip, other), name
             assert not f.closed
 
 
-@pytest.mark.parametrize("subtype,dtype", [("PCM_16", "int16"), ("PCM_32", "int32"), ("PCM_U8", "uint8"),
-                                           ("FLOAT", "float32"),
-                                           ("DOUBLE", "float64")])
+@pytest.mark.parametrize(
+    "subtype,dtype",
+    [
+        ("PCM_16", "int16"),
+        ("PCM_32", "int32"),
+        ("PCM_U8", "uint8"),
+        ("FLOAT", "float32"),
+        ("DOUBLE", "float64"),
+    ],
+)
 @pytest.mark.parametrize("rate", [8_000, 16_000, 24_414, 48_000])
 def test_an_array_equals_its_file(subtype, dtype, rate):
     x = np.stack([voice(rate), voice(rate, seed=1)], axis=1)
@@ -213,8 +250,11 @@ def test_a_clip_is_the_callers_own():
 
 
 def test_a_change_of_rate_half_way():
-    blocks = [(voice(48_000)[:, None], 48_000), (voice(16_000)[:, None], 16_000),
-              (voice(8_000)[:, None], 8_000)]
+    blocks = [
+        (voice(48_000)[:, None], 48_000),
+        (voice(16_000)[:, None], 16_000),
+        (voice(8_000)[:, None], 8_000),
+    ]
     whole = audio._gather(blocks, "x", None)
     assert np.array_equal(whole, np.concatenate([resample(x[:, 0], rate, 16_000) for x, rate in blocks]))
 
@@ -227,6 +267,7 @@ def test_resampling_ends_where_it_should():
 
 
 # ---- what people have
+
 
 @needs_data
 def test_files_as_distributed():
@@ -257,22 +298,37 @@ def test_what_counts_as_silent():
 def test_headers_that_claim_more_or_less():
     data = (voice() * 32_767).astype("<i2").tobytes()
     want = load(wav(data))
-    for claims in (2 ** 32 - 1, 2 ** 31, len(data) + 2, 0):  # streaming writers leave 0 or the largest number
+    for claims in (2**32 - 1, 2**31, len(data) + 2, 0):  # streaming writers leave 0 or the largest number
         assert np.array_equal(load(wav(data, claims=claims)), want), claims
     assert len(load(wav(data, claims=8_000))) == 4_000
-    for broken in (wav(data, channels=0), wav(data, rate=0), wav(data, rate=2 ** 32 - 1), wav(data, bits=0),
-                   wav(data, channels=65_535, bits=8), wav(data, code=0x7777)):
+    for broken in (
+        wav(data, channels=0),
+        wav(data, rate=0),
+        wav(data, rate=2**32 - 1),
+        wav(data, bits=0),
+        wav(data, channels=65_535, bits=8),
+        wav(data, code=0x7777),
+    ):
         assert outcome(broken) is NotAudio
-    assert outcome(wav(data, rate=1)) is outcome(wav(data, rate=2 ** 31 - 1)) is BadRate
-    assert outcome(wav(data, channels=1_024, claims=2 ** 31)) is TooShort
+    assert outcome(wav(data, rate=1)) is outcome(wav(data, rate=2**31 - 1)) is BadRate
+    assert outcome(wav(data, channels=1_024, claims=2**31)) is TooShort
     assert outcome(wav(b"")) is EmptyAudio
 
 
 def test_cut_short(kinds):
     for name, data in kinds.items():
         kept = outcome(data[: len(data) * 3 // 4])
-        if name in ("a.wav", "a24.wav", "float.wav", "a.flac", "a.mp3", "a.aiff", "a.webm", "a.aac",
-                    "mulaw.wav"):
+        if name in (
+            "a.wav",
+            "a24.wav",
+            "float.wav",
+            "a.flac",
+            "a.mp3",
+            "a.aiff",
+            "a.webm",
+            "a.aac",
+            "mulaw.wav",
+        ):
             assert 0.4 < len(kept) / SAMPLE_RATE < 0.9, name
         cut = outcome(data[:60])
         assert isinstance(cut, type), name
@@ -282,11 +338,12 @@ def test_damage_in_the_middle_costs_the_middle():
     x = voice(seconds=10)
     for format, subtype in (("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")):
         data = bytearray(written(x, 16_000, format, subtype))
-        data[len(data) // 2:len(data) // 2 + 64] = bytes(64)
+        data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
         assert len(outcome(bytes(data))) / SAMPLE_RATE > 7, format
 
 
 # ---- one class a cause, and a sentence
+
 
 def test_paths(tmp_path, monkeypatch):
     for path in ("no/such.wav", "", tmp_path / "lost.wav"):
@@ -319,7 +376,9 @@ def test_no_permission(tmp_path, monkeypatch):
     path = tmp_path / "secret.wav"
     path.write_bytes(written(voice(), 16_000))
 
-    def refuse(*args, **kwargs): raise PermissionError(13, "Permission denied")
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(audio, "open", refuse, raising=False)  # root may read everything, so this is played
     with pytest.raises(UnreadableAudio, match="secret.wav may not be read by this user"):
         load(path)
@@ -336,12 +395,15 @@ def test_no_permission_in_earnest(tmp_path):
 
 class Stream:
     "A stream that can only be read."
+
     def __init__(self, data, name=None):
         self.data = data
-        if name is not None: self.name = name
+        if name is not None:
+            self.name = name
 
     def read(self, n=-1):
-        if isinstance(self.data, Exception): raise self.data
+        if isinstance(self.data, Exception):
+            raise self.data
         return self.data
 
 
@@ -359,15 +421,19 @@ def test_file_objects(kinds):
     with pytest.raises(EmptyAudio, match="<file> is empty"):
         load(f := io.BytesIO(b""))
     f.close()
-    for bad, match in ((f, "<file> cannot be read"), (io.StringIO("abc"), "str instead of bytes"),
-                       (Stream(OSError(5, "Input/output error")), r"cannot be read \(Input/output error\)"),
-                       (Stream(None, name="mic.wav"), "mic.wav gives NoneType")):
+    for bad, match in (
+        (f, "<file> cannot be read"),
+        (io.StringIO("abc"), "str instead of bytes"),
+        (Stream(OSError(5, "Input/output error")), r"cannot be read \(Input/output error\)"),
+        (Stream(None, name="mic.wav"), "mic.wav gives NoneType"),
+    ):
         with pytest.raises(UnreadableAudio, match=match):
             load(bad)
 
 
 def test_an_upload_bears_the_name_that_its_sender_gave():
     from werkzeug.datastructures import FileStorage
+
     with pytest.raises(NotAudio, match=r"^holiday.wav is not audio"):
         load(FileStorage(io.BytesIO(b"x" * 1_000), filename="holiday.wav", name="file"))
     clip = load(FileStorage(io.BytesIO(written(voice(), 16_000)), filename="a.wav"))
@@ -376,8 +442,11 @@ def test_an_upload_bears_the_name_that_its_sender_gave():
 
 def test_a_disk_that_fails_half_way(tmp_path, kinds, monkeypatch):
     class Failing(io.FileIO):
-        def readinto(self, buffer): raise OSError(5, "Input/output error")
+        def readinto(self, buffer):
+            raise OSError(5, "Input/output error")
+
         read = readall = readinto
+
     path = tmp_path / "a.webm"
     path.write_bytes(kinds["a.webm"])
     monkeypatch.setattr(audio, "open", lambda p, mode, buffering: Failing(p), raising=False)
@@ -394,8 +463,11 @@ def test_films(kinds):
 def test_lengths():
     x = voice(48_000, 2)
     assert len(load(x, 48_000, max_seconds=2)) == 32_000
-    for source, rate in ((x, 48_000), (written(x, 48_000), None),
-                         (encoded(x, 48_000, "webm", "libopus"), None)):
+    for source, rate in (
+        (x, 48_000),
+        (written(x, 48_000), None),
+        (encoded(x, 48_000, "webm", "libopus"), None),
+    ):
         with pytest.raises(TooLong, match="lasts longer than 1.5 s"):
             load(source, rate, max_seconds=1.5)
     assert len(load(x[:4_800], 48_000)) == 1_600
@@ -425,10 +497,19 @@ def test_numbers_beyond_float32():
 
 
 def test_arrays_that_are_none():
-    for x in (np.zeros(8_000, np.int64), np.zeros(8_000, np.uint16), np.zeros(8_000, bool),
-              np.zeros(8_000, complex), None,
-              np.zeros((2, 3, 4)), np.float64(3), np.zeros((100, 200)), [[1.0], [1.0, 2.0]], {"a": 1},
-              object()):
+    for x in (
+        np.zeros(8_000, np.int64),
+        np.zeros(8_000, np.uint16),
+        np.zeros(8_000, bool),
+        np.zeros(8_000, complex),
+        None,
+        np.zeros((2, 3, 4)),
+        np.float64(3),
+        np.zeros((100, 200)),
+        [[1.0], [1.0, 2.0]],
+        {"a": 1},
+        object(),
+    ):
         with pytest.raises(BadArray, match="^<array> "):
             load(x, 16_000)
     for rate in (None, 0, -16_000, np.nan, np.inf, "16000", 1e12, 16):
@@ -463,16 +544,25 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) >> 20
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's memory is tested on Linux")
 def test_ten_hours_in_a_few_kilobytes_take_no_memory(tmp_path):
-    bombs = {"stream": flac_bomb(), "honest": flac_bomb(claims=1_400 * 65_535),
-             "modest": flac_bomb(claims=200_000),
-             "webm": webm_bomb(), "stsz": mp4_bomb("stsz"), "trun": mp4_bomb("trun"),
-             "channels": wav(bytes(400_000), channels=1_000, claims=2 ** 31),
-             "rate": wav(bytes(4_000), rate=2 ** 31 - 1)}
+    bombs = {
+        "stream": flac_bomb(),
+        "honest": flac_bomb(claims=1_400 * 65_535),
+        "modest": flac_bomb(claims=200_000),
+        "webm": webm_bomb(),
+        "stsz": mp4_bomb("stsz"),
+        "trun": mp4_bomb("trun"),
+        "channels": wav(bytes(400_000), channels=1_000, claims=2**31),
+        "rate": wav(bytes(4_000), rate=2**31 - 1),
+    }
     assert len(bombs["honest"]) < 20_000
-    for name, data in bombs.items(): (tmp_path / name).write_bytes(data)
-    out = subprocess.run([sys.executable, "-c", BOUNDED, *(str(tmp_path / name) for name in bombs)],
-                         capture_output=True,
-                         text=True, timeout=60)
+    for name, data in bombs.items():
+        (tmp_path / name).write_bytes(data)
+    out = subprocess.run(
+        [sys.executable, "-c", BOUNDED, *(str(tmp_path / name) for name in bombs)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert out.returncode == 0, out.stderr
     *verdicts, grown = out.stdout.split()
     assert verdicts[:2] == ["TooLong", "TooLong"] and verdicts[3] == "TooLong", verdicts
@@ -482,11 +572,25 @@ def test_ten_hours_in_a_few_kilobytes_take_no_memory(tmp_path):
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.sampled_from([b"", b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC", b"OggS\0\2", b"ID3\3\0",
-                        b"\xff\xfb\x90\x64",
-                        b"\0\0\0\x20ftypM4A ", b"\x1aE\xdf\xa3", b"FORM\0\0\1\0AIFF", b"#!AMR\n",
-                        b"caff\0\1\0\0", b".snd"]),
-       st.binary(max_size=2_000))
+@given(
+    st.sampled_from(
+        [
+            b"",
+            b"RIFF\xff\xff\xff\xffWAVEfmt ",
+            b"fLaC",
+            b"OggS\0\2",
+            b"ID3\3\0",
+            b"\xff\xfb\x90\x64",
+            b"\0\0\0\x20ftypM4A ",
+            b"\x1aE\xdf\xa3",
+            b"FORM\0\0\1\0AIFF",
+            b"#!AMR\n",
+            b"caff\0\1\0\0",
+            b".snd",
+        ]
+    ),
+    st.binary(max_size=2_000),
+)
 def test_random_bytes(magic, data):
     outcome(magic + data, max_seconds=60)
 
@@ -499,19 +603,27 @@ def test_files_with_flipped_bytes(kinds, capfd):
             for _ in range(3):
                 spoilt = bytearray(data)
                 for _ in range(flips):
-                    spoilt[rng.randrange(min(len(data),
-                                             2_000 if flips < 100 else len(data)))] = rng.randrange(256)
+                    spoilt[rng.randrange(min(len(data), 2_000 if flips < 100 else len(data)))] = (
+                        rng.randrange(256)
+                    )
                 outcome(bytes(spoilt), max_seconds=60)
-        if name in ("a.webm", "a.m4a", "film.mp4", "a.aac"): noise += len(capfd.readouterr().err)
-        else: capfd.readouterr()
+        if name in ("a.webm", "a.m4a", "film.mp4", "a.aac"):
+            noise += len(capfd.readouterr().err)
+        else:
+            capfd.readouterr()
     assert not noise, "ffmpeg writes to stderr"
 
 
 def test_other_peoples_files(tmp_path):
     good = tmp_path / "good.wav"
     good.write_bytes(written(voice(), 16_000))
-    for data in (f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{good}\n#EXT-X-ENDLIST\n",
-                 f"ffconcat version 1.0\nfile '{good}'\n", f"{good}\n", "<html>" * 99, "%PDF-1.7\n" * 99):
+    for data in (
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{good}\n#EXT-X-ENDLIST\n",
+        f"ffconcat version 1.0\nfile '{good}'\n",
+        f"{good}\n",
+        "<html>" * 99,
+        "%PDF-1.7\n" * 99,
+    ):
         assert outcome(data.encode()) is NotAudio
     for url in (f"file:{good}", f"concat:{good}|{good}", "http://127.0.0.1:9/a.wav"):
         with pytest.raises(MissingAudio):
@@ -529,20 +641,28 @@ def test_many_threads_hear_the_same(kinds):
 
 
 def test_no_file_stays_open(kinds, tmp_path):
-    if not Path("/proc/self/fd").exists(): pytest.skip("no /proc on this system")
-    for name in ("a.wav", "a.webm"): (tmp_path / name).write_bytes(kinds[name])
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no /proc on this system")
+    for name in ("a.wav", "a.webm"):
+        (tmp_path / name).write_bytes(kinds[name])
     (tmp_path / "bad.wav").write_bytes(b"x" * 100)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         load(tmp_path / "a.wav"), load(tmp_path / "a.webm")
-        for source, limit in ((tmp_path / "bad.wav", None), (tmp_path / "a.webm", 0.2),
-                              (tmp_path / "a.wav", 0.2)):
-            with pytest.raises(AudioError): load(source, max_seconds=limit)
+        for source, limit in (
+            (tmp_path / "bad.wav", None),
+            (tmp_path / "a.webm", 0.2),
+            (tmp_path / "a.wav", 0.2),
+        ):
+            with pytest.raises(AudioError):
+                load(source, max_seconds=limit)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_import_is_light():
-    code = ("import sys, ser_nbdev.audio; "
-            "print({'av', 'scipy', 'pandas', 'librosa', 'tensorflow', 'matplotlib'} & set(sys.modules))")
+    code = (
+        "import sys, ser_nbdev.audio; "
+        "print({'av', 'scipy', 'pandas', 'librosa', 'tensorflow', 'matplotlib'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.stdout.strip() == "set()", out.stdout + out.stderr

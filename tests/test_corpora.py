@@ -1,4 +1,5 @@
 """Corpus tables from the layouts that people really have, each planted in small."""
+
 import hashlib
 import os
 import time
@@ -32,33 +33,56 @@ def tone(path, seconds=0.5, pitch=220):
 
 # names
 
-@pytest.mark.parametrize("name, corpus, speaker, gender, emotion, text, intensity", [
-    ("OAF_back_ps.wav", "tess", "tess-OAF", "female", "surprise", "back", None),
-    ("OA_bite_neutral.wav", "tess", "tess-OAF", "female", "neutral", "bite", None),
-    ("yaf_CHAIR_Fear.WAV", "tess", "tess-YAF", "female", "fear", "chair", None),
-    ("03-01-02-01-01-02-07.flac", "ravdess", "ravdess-07", "male", "calm", KIDS, "normal"),
-    ("03-01-06-02-02-01-24.mp3", "ravdess", "ravdess-24", "female", "fear", DOGS, "strong"),
-    ("16b10Wb.wav", "emodb", "emodb-16", "female", "angry", "b10", None),
-    ("03A07LC.ogg", "emodb", "emodb-03", "male", "boredom", "a07", None),
-    ("pau-m2-n5.wav", "emovo", "emovo-m2", "male", "fear", "n5", None),
-    ("GIO-F3-B1.AIFF", "emovo", "emovo-f3", "female", "happy", "b1", None),
-    ("1091_IEO_ANG_HI.wav", "crema-d", "crema-d-1091", "female", "angry", "ieo", "high"),
-    ("1001_wsi_neu_xx.mp3", "crema-d", "crema-d-1001", "male", "neutral", "wsi", None),
-    ("1040_ITH_SAD_X.wav", "crema-d", "crema-d-1040", "male", "sad", "ith", None),
-    ("DC_sa04.wav", "savee", "savee-DC", "male", "sad", "sa04", None),
-    ("AudioData/JK/su15.wav", "savee", "savee-JK", "male", "surprise", "su15", None),
-])
+
+@pytest.mark.parametrize(
+    "name, corpus, speaker, gender, emotion, text, intensity",
+    [
+        ("OAF_back_ps.wav", "tess", "tess-OAF", "female", "surprise", "back", None),
+        ("OA_bite_neutral.wav", "tess", "tess-OAF", "female", "neutral", "bite", None),
+        ("yaf_CHAIR_Fear.WAV", "tess", "tess-YAF", "female", "fear", "chair", None),
+        ("03-01-02-01-01-02-07.flac", "ravdess", "ravdess-07", "male", "calm", KIDS, "normal"),
+        ("03-01-06-02-02-01-24.mp3", "ravdess", "ravdess-24", "female", "fear", DOGS, "strong"),
+        ("16b10Wb.wav", "emodb", "emodb-16", "female", "angry", "b10", None),
+        ("03A07LC.ogg", "emodb", "emodb-03", "male", "boredom", "a07", None),
+        ("pau-m2-n5.wav", "emovo", "emovo-m2", "male", "fear", "n5", None),
+        ("GIO-F3-B1.AIFF", "emovo", "emovo-f3", "female", "happy", "b1", None),
+        ("1091_IEO_ANG_HI.wav", "crema-d", "crema-d-1091", "female", "angry", "ieo", "high"),
+        ("1001_wsi_neu_xx.mp3", "crema-d", "crema-d-1001", "male", "neutral", "wsi", None),
+        ("1040_ITH_SAD_X.wav", "crema-d", "crema-d-1040", "male", "sad", "ith", None),
+        ("DC_sa04.wav", "savee", "savee-DC", "male", "sad", "sa04", None),
+        ("AudioData/JK/su15.wav", "savee", "savee-JK", "male", "surprise", "su15", None),
+    ],
+)
 def test_names(name, corpus, speaker, gender, emotion, text, intensity):
     got = parse(name)
     assert [got[k] for k in COLUMNS[1:]] == [corpus, speaker, gender, emotion, text, intensity]
 
 
-@pytest.mark.parametrize("name", [
-    "OAF_back_angry.txt", "OAF_back_angry", "OAF_back_joy.wav", "XAF_back_angry.wav", "._OAF_back_angry.wav",
-    "OAF_back_angry.wav.part", "03-02-05-01-01-01-01.wav", "01-01-05-01-01-01-01.mp4",
-    "03-01-09-01-01-01-01.wav", "03-01-05-01-01-01-00.wav", "03-01-05-01-01-01-25.wav", "07a01Fa.wav",
-    "03a01Xa.wav", "gio-f4-b1.wav",
-    "1092_IEO_ANG_HI.wav", "1001_IEO_CAL_HI.wav", "su15.wav", "demo_A_angry_bar_1.flac", "speech.wav", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OAF_back_angry.txt",
+        "OAF_back_angry",
+        "OAF_back_joy.wav",
+        "XAF_back_angry.wav",
+        "._OAF_back_angry.wav",
+        "OAF_back_angry.wav.part",
+        "03-02-05-01-01-01-01.wav",
+        "01-01-05-01-01-01-01.mp4",
+        "03-01-09-01-01-01-01.wav",
+        "03-01-05-01-01-01-00.wav",
+        "03-01-05-01-01-01-25.wav",
+        "07a01Fa.wav",
+        "03a01Xa.wav",
+        "gio-f4-b1.wav",
+        "1092_IEO_ANG_HI.wav",
+        "1001_IEO_CAL_HI.wav",
+        "su15.wav",
+        "demo_A_angry_bar_1.flac",
+        "speech.wav",
+        "",
+    ],
+)
 def test_foreign_names(name):
     assert parse(name) is None
 
@@ -69,8 +93,13 @@ def test_a_folder_name_never_decides():
 
 
 def test_every_word_of_every_corpus_is_read():
-    names = dict(tess="OAF_back_{}", ravdess="03-01-{}-01-01-01-01", emodb="03a01{}a", emovo="{}-f1-b1",
-                 savee="DC_{}01") | {"crema-d": "1001_IEO_{}_XX"}
+    names = dict(
+        tess="OAF_back_{}",
+        ravdess="03-01-{}-01-01-01-01",
+        emodb="03a01{}a",
+        emovo="{}-f1-b1",
+        savee="DC_{}01",
+    ) | {"crema-d": "1001_IEO_{}_XX"}
     for corpus, words in WORDS.items():
         for word, emotion in words.items():
             assert parse(names[corpus].format(word) + ".wav")["emotion"] == emotion
@@ -84,6 +113,7 @@ def test_what_is_known_of_speakers():
 
 
 # trees
+
 
 def test_kaggle_archive_counts_each_clip_once(tmp_path):
     top = "TESS Toronto emotional speech set data"
@@ -109,8 +139,12 @@ def test_the_fuller_folder_is_preferred_to_the_nearer_one(tmp_path):
 
 def test_the_order_does_not_hang_on_the_layout(tmp_path):
     plant(tmp_path / "a", *(f"z{i}/{n}.wav" for i, n in enumerate(TESS)), "03a01Fa.wav", "b/gio-f1-b1.wav")
-    plant(tmp_path / "b", *(f"{9 - i}/{n.upper()}.FLAC" for i, n in enumerate(TESS)), "q/03a01Fa.wav",
-          "gio-f1-b1.ogg")
+    plant(
+        tmp_path / "b",
+        *(f"{9 - i}/{n.upper()}.FLAC" for i, n in enumerate(TESS)),
+        "q/03a01Fa.wav",
+        "gio-f1-b1.ogg",
+    )
     a, b = table(tmp_path / "a"), table(tmp_path / "b")
     pd.testing.assert_frame_equal(a.drop(columns="path"), b.drop(columns="path"))
     assert list(a.index) == list(range(6))
@@ -118,14 +152,21 @@ def test_the_order_does_not_hang_on_the_layout(tmp_path):
 
 
 def test_extensions_and_case(tmp_path):
-    plant(tmp_path, "a/OAF_back_angry.WAV", "b/oaf_back_fear.flac", "c/OAF_BACK_SAD.Mp3", "d/OAF_back_ps.m4a",
-          "e/OAF_back_happy.xyz")
+    plant(
+        tmp_path,
+        "a/OAF_back_angry.WAV",
+        "b/oaf_back_fear.flac",
+        "c/OAF_BACK_SAD.Mp3",
+        "d/OAF_back_ps.m4a",
+        "e/OAF_back_happy.xyz",
+    )
     assert sorted(table(tmp_path).emotion) == ["angry", "fear", "sad", "surprise"]
 
 
 def test_hidden_and_system_folders_are_left_alone(tmp_path):
-    plant(tmp_path, ".tess-download/unpacked/OAF_back_angry.wav", "__MACOSX/OAF_back_sad.wav",
-          "OAF_back_ps.wav")
+    plant(
+        tmp_path, ".tess-download/unpacked/OAF_back_angry.wav", "__MACOSX/OAF_back_sad.wav", "OAF_back_ps.wav"
+    )
     assert list(table(tmp_path).emotion) == ["surprise"]
 
 
@@ -147,11 +188,15 @@ def test_one_corpus_several_corpora(tmp_path):
 
 
 def test_what_is_not_there_is_said(tmp_path, monkeypatch):
-    with pytest.raises(CorpusError, match="holds no clip of tess .OAF_back_angry.wav.*fetch"): table(tmp_path)
-    with pytest.raises(CorpusError, match="is no folder"): table(tmp_path / "nowhere")
-    with pytest.raises(CorpusError, match="known ones are tess, ravdess"): table(tmp_path, "iemocap")
+    with pytest.raises(CorpusError, match="holds no clip of tess .OAF_back_angry.wav.*fetch"):
+        table(tmp_path)
+    with pytest.raises(CorpusError, match="is no folder"):
+        table(tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match="known ones are tess, ravdess"):
+        table(tmp_path, "iemocap")
     monkeypatch.delenv("SER_DATA_DIR", raising=False)
-    with pytest.raises(CorpusError, match="set SER_DATA_DIR to the folder"): table()
+    with pytest.raises(CorpusError, match="set SER_DATA_DIR to the folder"):
+        table()
     monkeypatch.setenv("SER_DATA_DIR", str(tmp_path))
     plant(tmp_path, "OAF_back_angry.wav")
     assert len(table()) == 1
@@ -173,6 +218,7 @@ def test_five_thousand_files_in_a_second(tmp_path):
 
 
 # verify
+
 
 def test_verify_reports_and_goes_on(tmp_path):
     tone(tmp_path / "OAF_back_angry.wav", pitch=200)
@@ -203,29 +249,49 @@ def test_verify_checks_a_manifest(tmp_path):
     tone(tmp_path / "t" / "OAF_back_angry.wav")
     tone(tmp_path / "t" / "OAF_back_sad.wav")
     right = hashlib.sha256((tmp_path / "t" / "OAF_back_angry.wav").read_bytes()).hexdigest()
-    lines = [right + "  t/OAF_back_angry.wav", "0" * 64 + "  t/OAF_back_sad.wav",
-             "0" * 64 + "  t/OAF_back_ps.wav"]
+    lines = [
+        right + "  t/OAF_back_angry.wav",
+        "0" * 64 + "  t/OAF_back_sad.wav",
+        "0" * 64 + "  t/OAF_back_ps.wav",
+    ]
     (tmp_path / "MANIFEST.sha256").write_text("\n".join(lines))
     problems = verify(tmp_path, checksums=True, decode=False, progress=False).problems
     assert [(os.path.basename(p), q) for p, q in problems[["path", "problem"]].values] == [
-        ("OAF_back_sad.wav", "changed"), ("OAF_back_ps.wav", "lost")]
+        ("OAF_back_sad.wav", "changed"),
+        ("OAF_back_ps.wav", "lost"),
+    ]
 
 
 def test_published_totals():
     totals = {name: sum(corpora._expected(c).values()) for name, c in CORPORA.items()}
-    assert totals == {"tess": 2800, "ravdess": 1440, "emodb": 535, "emovo": 588, "crema-d": 7462,
-                      "savee": 480, "demo": 140}
+    assert totals == {
+        "tess": 2800,
+        "ravdess": 1440,
+        "emodb": 535,
+        "emovo": 588,
+        "crema-d": 7462,
+        "savee": 480,
+        "demo": 140,
+    }
 
 
 def test_a_complete_corpus_is_called_complete(tmp_path):
-    plant(tmp_path, *(f"{e}-{s}-{t}.wav" for e in WORDS["emovo"] for s in CORPORA["emovo"].speakers
-                      for t in "b1 b2 b3 d1 d2 l1 l2 l3 l4 n1 n2 n3 n4 n5".split()))
+    plant(
+        tmp_path,
+        *(
+            f"{e}-{s}-{t}.wav"
+            for e in WORDS["emovo"]
+            for s in CORPORA["emovo"].speakers
+            for t in "b1 b2 b3 d1 d2 l1 l2 l3 l4 n1 n2 n3 n4 n5".split()
+        ),
+    )
     report = verify(tmp_path, decode=False)
     assert (report.counts.found == report.counts.expected).all()
     assert "588 of 588 clips found (complete)" in str(report)
 
 
 # the demo corpus
+
 
 def test_demo_is_whole_deterministic_and_marked(tmp_path):
     start = time.process_time()
@@ -237,7 +303,8 @@ def test_demo_is_whole_deterministic_and_marked(tmp_path):
     assert all(os.path.basename(p).startswith("demo_") for p in df.path)
     assert "No human speech" in demo.__doc__
     again = demo(tmp_path / "b", words=["mood", "bar"])
-    for a, b in zip(df.path, again.path): assert Path(a).read_bytes() == Path(b).read_bytes()
+    for a, b in zip(df.path, again.path):
+        assert Path(a).read_bytes() == Path(b).read_bytes()
     x, rate = sf.read(df.path[0])
     assert rate == 16000 and x.ndim == 1 and 0.3 < len(x) / rate < 2 and 0.01 < np.abs(x).max() < 1
 
@@ -254,18 +321,23 @@ def test_demo_makes_only_what_is_missing_and_takes_stand_side_by_side(tmp_path):
 
 
 def test_demo_killed_half_way_leaves_no_half_file(tmp_path, monkeypatch):
-    def die(*args, **kwargs): raise KeyboardInterrupt
+    def die(*args, **kwargs):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as m:
         m.setattr(corpora.os, "replace", die)
-        with pytest.raises(KeyboardInterrupt): demo(tmp_path, words=["bar"])
+        with pytest.raises(KeyboardInterrupt):
+            demo(tmp_path, words=["bar"])
     assert os.listdir(tmp_path) == []
     assert len(demo(tmp_path, words=["bar"])) == 14
 
 
 def test_demo_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CorpusError, match="cannot be written.*give another folder"): demo(tmp_path / "file")
-    with pytest.raises(CorpusError, match="they know bar"): demo(tmp_path, words=["otter"])
+    with pytest.raises(CorpusError, match="cannot be written.*give another folder"):
+        demo(tmp_path / "file")
+    with pytest.raises(CorpusError, match="they know bar"):
+        demo(tmp_path, words=["otter"])
 
 
 def test_demo_emotions_can_be_told_apart_on_new_words():
@@ -274,6 +346,7 @@ def test_demo_emotions_can_be_told_apart_on_new_words():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
+
     X, y, words = [], [], []
     for word in corpora.DEMO_WORDS:
         for voice in "AB":
@@ -313,7 +386,8 @@ def test_real_corpora():
 @real
 def test_real_native_files_are_a_corpus_of_their_own():
     root = Path(os.environ["SER_DATA_DIR"], "native")
-    if not root.is_dir(): pytest.skip("there is no folder native in SER_DATA_DIR")
+    if not root.is_dir():
+        pytest.skip("there is no folder native in SER_DATA_DIR")
     report = verify(root, progress=False)
     assert report.counts.broken.sum() == 0 and report.problems.empty
     assert {"tess-OAF", "tess-YAF", "ravdess-20"} <= set(table(root).speaker)

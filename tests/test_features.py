@@ -1,5 +1,6 @@
 """Features: equality with librosa over many settings, and a cache that is killed again and again."""
-import hashlib, os, signal, subprocess, sys, time, warnings
+
+import hashlib, os, signal, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,15 @@ def voice(seconds=1.5, seed=0):
 def clips():
     "The synthetic clip, and where there is real speech, some of that."
     root = os.environ.get("SER_DATA_DIR")
-    real = [sorted(Path(root, corpus).rglob("*.flac"))[7] for corpus in ("tess", "ravdess", "emodb", "emovo")
-            if Path(root, corpus).is_dir()] if root else []
+    real = (
+        [
+            sorted(Path(root, corpus).rglob("*.flac"))[7]
+            for corpus in ("tess", "ravdess", "emodb", "emovo")
+            if Path(root, corpus).is_dir()
+        ]
+        if root
+        else []
+    )
     return [pytest.param(voice(), id="synthetic")] + [pytest.param(load(p), id=p.stem) for p in real]
 
 
@@ -43,8 +51,17 @@ def assert_equal(ours, theirs):
 @pytest.mark.parametrize("clip", clips())
 def test_log_mel_and_mfcc_equal_librosa(clip, n_fft, hop, n_mels, n_mfcc, pad):
     for fmin, fmax, htk in [(0, None, False), (60, 7600, False), (20, 4000, True)]:
-        mel = librosa.feature.melspectrogram(y=clip, sr=SAMPLE_RATE, n_fft=n_fft, hop_length=hop,
-                                             n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, pad_mode=pad)
+        mel = librosa.feature.melspectrogram(
+            y=clip,
+            sr=SAMPLE_RATE,
+            n_fft=n_fft,
+            hop_length=hop,
+            n_mels=n_mels,
+            fmin=fmin,
+            fmax=fmax,
+            htk=htk,
+            pad_mode=pad,
+        )
         same = dict(n_fft=n_fft, hop=hop, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, pad=pad)
         for top_db in (80, None):
             assert_equal(ft.log_mel(clip, top_db=top_db, **same), librosa.power_to_db(mel, top_db=top_db).T)
@@ -92,9 +109,16 @@ def test_pitch_agrees_with_pyin(clip):
 
 @pytest.mark.parametrize("n", [1, 2, 159, 400, 1600, 4095])
 def test_clips_shorter_than_a_window(n):
-    clip = voice()[8000:8000 + n]
-    every = ft.Frontend(n_fft=2048, deltas=2, pitch="both", average=2, trim=30, normalise="meanvar",
-                        preemphasis=0.97 if n > 1 else 0)
+    clip = voice()[8000 : 8000 + n]
+    every = ft.Frontend(
+        n_fft=2048,
+        deltas=2,
+        pitch="both",
+        average=2,
+        trim=30,
+        normalise="meanvar",
+        preemphasis=0.97 if n > 1 else 0,
+    )
     x = every(clip)
     assert x.shape[1] == every.n_features and len(x) and np.isfinite(x).all()
 
@@ -117,7 +141,7 @@ assert not workshop & set(sys.modules), workshop & set(sys.modules)"""
 @pytest.mark.parametrize("n", [1, 400, 1600, 16000])
 def test_augmented_analyses_stay_finite(n, pitch):
     frontend = ft.Frontend(hop=256, normalise="mean", pitch=pitch, average=2, deltas=1)
-    augment, clip = ft.Augment(), voice()[8000:8000 + n]
+    augment, clip = ft.Augment(), voice()[8000 : 8000 + n]
     for clip in (clip, np.zeros_like(clip)):
         for seed, factor in enumerate(augment.factors):
             rng = np.random.default_rng(seed)
@@ -162,14 +186,23 @@ def test_a_killed_writer_leaves_only_whole_entries(tmp_path):
 def test_leftovers_of_killed_writers_are_swept_up_later(tmp_path):
     (tmp_path / "ab").mkdir()
     old, new = tmp_path / "ab" / "old.part", tmp_path / "ab" / "new.part"
-    for part in (old, new): part.write_bytes(b"half")
+    for part in (old, new):
+        part.write_bytes(b"half")
     os.utime(old, (0, 0))
     ft.FeatureCache(tmp_path)
     assert not old.exists() and new.exists()
 
 
-@pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:10], lambda d: d[:-1], lambda d: d + b"x",
-                                    lambda d: d[:300] + bytes([d[300] ^ 1]) + d[301:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: b"",
+        lambda d: d[:10],
+        lambda d: d[:-1],
+        lambda d: d + b"x",
+        lambda d: d[:300] + bytes([d[300] ^ 1]) + d[301:],
+    ],
+)
 def test_a_damaged_entry_is_computed_anew(tmp_path, damage):
     cache, frontend, clip = ft.FeatureCache(tmp_path), ft.Frontend(), voice()
     right, entry = cache(clip, frontend), cache.path(clip, frontend)
@@ -180,7 +213,9 @@ def test_a_damaged_entry_is_computed_anew(tmp_path, damage):
 
 
 def test_full_disk_costs_one_warning_and_no_result(tmp_path, monkeypatch):
-    def full(*_): raise OSError(28, "No space left on device")
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(ft.os, "replace", full)
     cache, clip = ft.FeatureCache(tmp_path), voice()
     with pytest.warns(UserWarning, match="No space left on device") as said:
@@ -203,11 +238,13 @@ def test_settings_content_and_version_are_all_in_the_key(tmp_path, monkeypatch):
 def test_extract_in_processes_equals_extract_in_one(tmp_path):
     sf = pytest.importorskip("soundfile")
     paths = [tmp_path / f"{i}.wav" for i in range(5)]
-    for i, path in enumerate(paths): sf.write(path, voice(0.5, i), SAMPLE_RATE)
+    for i, path in enumerate(paths):
+        sf.write(path, voice(0.5, i), SAMPLE_RATE)
     cache = ft.FeatureCache(tmp_path / "cache")
     one = ft.extract(paths, ft.Frontend(), progress=False)
     two = ft.extract(paths, ft.Frontend(), cache, workers=2, progress=False)
-    for x, y in zip(one, two, strict=True): np.testing.assert_array_equal(x, y)
+    for x, y in zip(one, two, strict=True):
+        np.testing.assert_array_equal(x, y)
     assert len(list((tmp_path / "cache").glob("*/*.npy"))) == 5
 
 
@@ -221,10 +258,12 @@ def test_extract_names_the_file_that_cannot_be_read(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("settings", [{"n_fft": 400}, {"kind": "logmel", "normalise": "mean"},
-                                      {"trim": 30.0, "deltas": 2}])
+@pytest.mark.parametrize(
+    "settings", [{"n_fft": 400}, {"kind": "logmel", "normalise": "mean"}, {"trim": 30.0, "deltas": 2}]
+)
 def test_settings_survive_json(settings):
     import json
+
     frontend = ft.Frontend(**settings)
     assert ft.Frontend.from_dict(json.loads(json.dumps(frontend.to_dict()))) == frontend
 

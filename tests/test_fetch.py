@@ -1,4 +1,5 @@
 """`fetch` against a server on this machine that breaks off, forgets ranges, lies and cuts."""
+
 import hashlib
 import io
 import os
@@ -21,25 +22,30 @@ def archive(*names, size=100_000, method=zipfile.ZIP_STORED):
     """A zip with incompressible files, big enough that it does not travel in one piece."""
     noise, file = random.Random(0), io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as z:
-        for name in names or CLIPS: z.writestr(name, noise.randbytes(size))
+        for name in names or CLIPS:
+            z.writestr(name, noise.randbytes(size))
     return file.getvalue()
 
 
-def md5(data): return "md5:" + hashlib.md5(data).hexdigest()
+def md5(data):
+    return "md5:" + hashlib.md5(data).hexdigest()
 
 
 @pytest.fixture
 def site():
     """A server: `data` is what it has, a transfer breaks after `cut` bytes; `asked` and `sent` tell all."""
-    state = SimpleNamespace(data=archive(), cut=None, ranges=True, length=True, etag='"one"',
-                            asked=[], sent=[])
+    state = SimpleNamespace(
+        data=archive(), cut=None, ranges=True, length=True, etag='"one"', asked=[], sent=[]
+    )
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args): pass
+        def log_message(self, *args):
+            pass
 
         def do_GET(self):
             state.asked.append(dict(self.headers))
-            if "zip" not in self.path: return self.send_error(404)
+            if "zip" not in self.path:
+                return self.send_error(404)
             total, start = len(state.data), 0
             wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             same = self.headers.get("If-Range") in (None, state.etag)
@@ -52,9 +58,12 @@ def site():
                     return self.end_headers()
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-            else: self.send_response(200)
-            if state.etag: self.send_header("ETag", state.etag)
-            if state.length: self.send_header("Content-Length", str(total - start))
+            else:
+                self.send_response(200)
+            if state.etag:
+                self.send_header("ETag", state.etag)
+            if state.length:
+                self.send_header("Content-Length", str(total - start))
             self.end_headers()
             end = total if state.cut is None else min(total, start + state.cut)
             self.wfile.write(state.data[start:end])
@@ -78,7 +87,8 @@ def get(site, tmp_path):
 
 def broken(get, site, after=100_000):
     site.cut = after
-    with pytest.raises(FetchError, match="broke off; [0-9]+ bytes are kept. Call this again and it"): get()
+    with pytest.raises(FetchError, match="broke off; [0-9]+ bytes are kept. Call this again and it"):
+        get()
     site.cut = None
 
 
@@ -114,16 +124,20 @@ def test_broken_transfer_goes_on_where_it_stopped(get, site, tmp_path):
 
 
 def test_many_breaks(get, site):
-    for _ in range(3): broken(get, site, 70_000)
+    for _ in range(3):
+        broken(get, site, 70_000)
     get()
     assert [start for start, _ in site.sent] == [0, 70_000, 140_000, 210_000]
 
 
 def test_killed_before_the_part_is_renamed(get, site, monkeypatch):
-    def die(*args): raise KeyboardInterrupt
+    def die(*args):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as m:
         m.setattr(corpora.os, "replace", die)
-        with pytest.raises(KeyboardInterrupt): get()
+        with pytest.raises(KeyboardInterrupt):
+            get()
     get()
     assert site.asked[1]["Range"] == f"bytes={len(site.data)}-"  # answered by 416: there is no rest
     assert len(site.sent) == 1
@@ -133,12 +147,15 @@ def test_killed_while_unpacking(get, site, tmp_path, monkeypatch):
     extract, done = zipfile.ZipFile.extract, []
 
     def die(self, member, *args):
-        if done: raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
         done.append(extract(self, member, *args))
+
     with monkeypatch.context() as m:
         m.setattr(zipfile.ZipFile, "extract", die)
         m.setattr(corpora.shutil, "rmtree", lambda *args, **kw: None)  # as if by kill -9: nothing is tidied
-        with pytest.raises(KeyboardInterrupt): get()
+        with pytest.raises(KeyboardInterrupt):
+            get()
     assert not (tmp_path / "tess").exists() and len(corpora.scan(tmp_path)) == 0
     assert len(table(get())) == 3
     assert len(site.asked) == 1  # the archive was whole and is not fetched again
@@ -167,29 +184,42 @@ def test_a_part_longer_than_the_file_is_thrown_away(get, site):
 
 def test_wrong_checksum(get, site, tmp_path):
     site.data = archive(size=90_000)
-    with pytest.raises(FetchError, match="its checksum differs. It was removed; call this again"): get()
+    with pytest.raises(FetchError, match="its checksum differs. It was removed; call this again"):
+        get()
     assert not (tmp_path / "tess").exists()
     assert not [n for _, _, names in os.walk(tmp_path) for n in names]
     assert len(table(get(checksum=md5(site.data)))) == 3
 
 
 def test_the_published_checksum_is_the_default(get, site):
-    with pytest.raises(FetchError, match="checksum differs"): get(checksum="published")
+    with pytest.raises(FetchError, match="checksum differs"):
+        get(checksum="published")
 
 
 def test_no_checksum_is_said_and_the_sum_printed(site, tmp_path, capsys):
     site.data = archive("wav/03a01Fa.wav", "wav/16b10Wb.wav")
     fetch("emodb", tmp_path, url=site.url, progress=False)
-    assert capsys.readouterr().out == (f"There is no checksum for {site.url}; the SHA-256 of what came is "
-                                       f"{hashlib.sha256(site.data).hexdigest()}\n")
+    assert capsys.readouterr().out == (
+        f"There is no checksum for {site.url}; the SHA-256 of what came is "
+        f"{hashlib.sha256(site.data).hexdigest()}\n"
+    )
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda data: data[:-2000], lambda data: data[:5], lambda data: b"", lambda data: b"<html>Log in</html>",
-    lambda data: data[:5000] + bytes(50) + data[5050:]], ids=["cut", "stump", "empty", "page", "flipped"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:-2000],
+        lambda data: data[:5],
+        lambda data: b"",
+        lambda data: b"<html>Log in</html>",
+        lambda data: data[:5000] + bytes(50) + data[5050:],
+    ],
+    ids=["cut", "stump", "empty", "page", "flipped"],
+)
 def test_truncated_or_damaged_archive_without_checksum(get, site, tmp_path, spoil):
     whole, site.data = site.data, spoil(site.data)
-    with pytest.raises(FetchError, match="damaged or cut short .*removed. Call this"): get(checksum=None)
+    with pytest.raises(FetchError, match="damaged or cut short .*removed. Call this"):
+        get(checksum=None)
     assert not (tmp_path / "tess").exists()
     site.data = whole
     assert len(table(get(checksum=None))) == 3
@@ -197,16 +227,27 @@ def test_truncated_or_damaged_archive_without_checksum(get, site, tmp_path, spoi
 
 def test_cut_by_a_server_that_does_not_tell_the_length(get, site, tmp_path):
     site.length, site.cut = False, 150_000
-    with pytest.raises(FetchError, match="checksum differs"): get()
-    with pytest.raises(FetchError, match="damaged or cut short"): get(checksum=None)
+    with pytest.raises(FetchError, match="checksum differs"):
+        get()
+    with pytest.raises(FetchError, match="damaged or cut short"):
+        get(checksum=None)
     assert not (tmp_path / "tess").exists()
 
 
-@pytest.mark.parametrize("name", ["../OAF_back_sad.wav", "a/../../OAF_back_sad.wav", "/tmp/OAF_back_sad.wav",
-                                  "..\\OAF_back_sad.wav", "C:\\OAF_back_sad.wav"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../OAF_back_sad.wav",
+        "a/../../OAF_back_sad.wav",
+        "/tmp/OAF_back_sad.wav",
+        "..\\OAF_back_sad.wav",
+        "C:\\OAF_back_sad.wav",
+    ],
+)
 def test_zip_slip(get, site, tmp_path, name):
     site.data = archive(*CLIPS, name)
-    with pytest.raises(FetchError, match="would write outside its folder"): get(checksum=None)
+    with pytest.raises(FetchError, match="would write outside its folder"):
+        get(checksum=None)
     assert not [n for _, _, names in os.walk(tmp_path) for n in names]
 
 
@@ -217,12 +258,14 @@ def test_zip_with_a_link(get, site, tmp_path):
         link.external_attr = 0o120777 << 16
         z.writestr(link, "/etc")
     site.data = file.getvalue()
-    with pytest.raises(FetchError, match="would write outside its folder"): get(checksum=None)
+    with pytest.raises(FetchError, match="would write outside its folder"):
+        get(checksum=None)
 
 
 def test_an_archive_of_something_else(get, site, tmp_path):
     site.data = archive("holiday/beach.jpg")
-    with pytest.raises(FetchError, match="holds no clip of tess"): get(checksum=None)
+    with pytest.raises(FetchError, match="holds no clip of tess"):
+        get(checksum=None)
     assert not (tmp_path / "tess").exists()
 
 
@@ -232,7 +275,8 @@ def test_not_there(get, site):
 
 
 def test_nobody_answers(get):
-    with pytest.raises(FetchError, match="broke off; 0 bytes"): get(url="http://127.0.0.1:9/tess.zip")
+    with pytest.raises(FetchError, match="broke off; 0 bytes"):
+        get(url="http://127.0.0.1:9/tess.zip")
 
 
 def test_disk_full_while_downloading(get, site, tmp_path):
@@ -241,8 +285,10 @@ def test_disk_full_while_downloading(get, site, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limits[1]))
     try:
-        with pytest.raises(FetchError, match="cannot be stored.*what has arrived is kept"): get()
-    finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with pytest.raises(FetchError, match="cannot be stored.*what has arrived is kept"):
+            get()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not (tmp_path / "tess").exists()
     get()
     assert site.asked[1]["Range"].startswith("bytes=1")  # some bytes were kept
@@ -250,10 +296,13 @@ def test_disk_full_while_downloading(get, site, tmp_path):
 
 
 def test_disk_full_while_unpacking(get, site, tmp_path, monkeypatch):
-    def full(*args): raise OSError(28, "No space left on device")
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
     with monkeypatch.context() as m:
         m.setattr(zipfile.ZipFile, "extract", full)
-        with pytest.raises(FetchError, match="No space left on device.*make room"): get()
+        with pytest.raises(FetchError, match="No space left on device.*make room"):
+            get()
     assert not (tmp_path / "tess").exists()
     get()
     assert len(site.asked) == 1
@@ -261,25 +310,36 @@ def test_disk_full_while_unpacking(get, site, tmp_path, monkeypatch):
 
 def test_more_than_fits(get, site, monkeypatch):
     monkeypatch.setattr(corpora.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(FetchError, match="are needed, 0 MB are free"): get()
+    with pytest.raises(FetchError, match="are needed, 0 MB are free"):
+        get()
 
 
 def test_folder_that_cannot_be_written(site, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(FetchError, match="cannot be stored"): fetch("tess", tmp_path / "file", url=site.url)
+    with pytest.raises(FetchError, match="cannot be stored"):
+        fetch("tess", tmp_path / "file", url=site.url)
 
 
 def test_a_folder_of_that_name_with_other_things_is_not_overwritten(get, tmp_path):
     (tmp_path / "tess").mkdir()
     (tmp_path / "tess" / "notes.txt").write_text("mine")
-    with pytest.raises(FetchError, match="cannot be stored"): get()
+    with pytest.raises(FetchError, match="cannot be stored"):
+        get()
     assert (tmp_path / "tess" / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("corpus, way", [("emovo", "on request"), ("savee", "registration"),
-                                         ("crema-d", "git lfs install"), ("demo", r"call `demo\(\)`")])
+@pytest.mark.parametrize(
+    "corpus, way",
+    [
+        ("emovo", "on request"),
+        ("savee", "registration"),
+        ("crema-d", "git lfs install"),
+        ("demo", r"call `demo\(\)`"),
+    ],
+)
 def test_corpora_that_are_no_plain_download_say_how(tmp_path, corpus, way):
-    with pytest.raises(FetchError, match=way): fetch(corpus, tmp_path)
+    with pytest.raises(FetchError, match=way):
+        fetch(corpus, tmp_path)
 
 
 def test_own_address_of_a_corpus_on_request(site, tmp_path):
@@ -289,5 +349,7 @@ def test_own_address_of_a_corpus_on_request(site, tmp_path):
 
 def test_no_folder_named(monkeypatch):
     monkeypatch.delenv("SER_DATA_DIR", raising=False)
-    with pytest.raises(corpora.CorpusError, match="set SER_DATA_DIR"): fetch("tess")
-    with pytest.raises(corpora.CorpusError, match="known ones are"): fetch("iemocap", ".")
+    with pytest.raises(corpora.CorpusError, match="set SER_DATA_DIR"):
+        fetch("tess")
+    with pytest.raises(corpora.CorpusError, match="known ones are"):
+        fetch("iemocap", ".")

@@ -5,7 +5,18 @@ import sys
 
 import pytest
 
-HEAVY = ("tensorflow", "keras", "librosa", "numba", "pandas", "scipy", "sklearn", "matplotlib", "nbdev", "IPython")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "librosa",
+    "numba",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "nbdev",
+    "IPython",
+)
 WAYS = {
     "library": "from ser_nbdev.serving import Recognizer, samples; Recognizer().predict(samples()[0])",
     "command": "import sys; sys.argv = ['ser', 'predict']\n"
