@@ -6,27 +6,59 @@ BIN := $(VENV)/bin
 NBS := $(sort $(wildcard nbs/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab export check notebooks bundle bench clean
+.PHONY: help demo test lab format check export notebooks bundle bench clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-# An environment is whole only once its marker stands; the marker is as old as what it was made from.
-$(BIN)/python:
+# Each step of the set-up leaves a marker once it is whole; one that was cut short is made again.
+$(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found: install one, or name it: make PYTHON=/path/to/python"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
 
-$(VENV)/.base: settings.ini setup.py | $(BIN)/python
+$(VENV)/.base: settings.ini setup.py | $(VENV)/.made
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.dev: settings.ini setup.py | $(BIN)/python
+$(VENV)/.dev: settings.ini setup.py | $(VENV)/.made
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.base
 
 demo: $(VENV)/.base  ## set up and print the emotion of the bundled clips
 	@$(BIN)/ser predict
-	@echo "The page: $(BIN)/ser serve"
+	@echo "The page is one command away: $(BIN)/ser serve"
 
-test: $(VENV)/.dev  ## set up, run the notebooks and the tests (no data set needed)
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.dev  ## set up and run the notebooks and the tests; no data set needed
+	$(BIN)/python -m pytest -q tests
+
+lab: $(VENV)/.dev  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+format: $(VENV)/.dev  ## write notebooks and code in the one hand that the checks ask for
+	$(BIN)/ruff format nbs webapp tests benchmarks tools .ci setup.py
+
+check: $(VENV)/.dev  ## are code, library, notebooks and README in step?
+	$(BIN)/ruff format --check nbs webapp tests benchmarks tools .ci setup.py
+	$(BIN)/ruff check nbs webapp tests benchmarks tools .ci setup.py
+	$(BIN)/python .ci/sync.py
+
+export: $(VENV)/.dev  ## write the library and the README from the notebooks
+	$(BIN)/python .ci/sync.py --write
+
+notebooks: $(VENV)/.dev  ## run every notebook and keep its outputs; set SER_DATA_DIR for the real corpora
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace $(NBS)
+	$(BIN)/python .ci/sync.py --write
+
+bundle: $(VENV)/.dev  ## train the bundle that ships; needs SER_DATA_DIR and the figures of `make bench`
+	$(BIN)/python benchmarks/bundle.py
+
+bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, about three hours
+	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/bundle.py
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/speed.py
+
+clean:  ## remove the environment and what was made along the way
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -58,6 +58,14 @@ def seeds() -> str:
     return rows(*lines)
 
 
+def ablation() -> str:
+    "What each part of the recipe is worth, by speaker."
+    lines = [["the recipe", "UAR", *(f"tested on {age}" for age in ACTRESSES.values())]]
+    for name, told in result("ablation")["variants"].items():
+        lines.append([name, interval(told["uar"]), *(percent(told["by"][who]["uar"]) for who in ACTRESSES)])
+    return rows(*lines)
+
+
 def published() -> str:
     "The baseline as its notebook trained it, taken apart."
     told = result("accuracy")["parts"]["published"]

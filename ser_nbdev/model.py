@@ -10,9 +10,7 @@ import os
 from contextlib import redirect_stdout
 from io import StringIO
 
-os.environ.setdefault(
-    "TF_CPP_MIN_LOG_LEVEL", "3"
-)  # TensorFlow's start-up chatter says nothing a reader can use
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # less of TensorFlow's start-up chatter
 
 import keras
 import numpy as np
@@ -130,9 +128,10 @@ def litert_run(
     views: np.ndarray,  # (views, frames, features) of one clip
 ) -> np.ndarray:  # (views, classes) probabilities
     "Run a LiteRT model on the features of one clip, once. To serve many clips, see `serving.Bundle`."
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    lite = Interpreter(model_content=content, num_threads=1)
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    lite = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=plain)
     index = lite.get_input_details()[0]["index"]
     lite.resize_tensor_input(index, views.shape)
     lite.allocate_tensors()
@@ -152,6 +151,7 @@ def to_litert(
     Raises `ValueError` if any probability differs by more than `tolerance`."""
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # or it reports every temporary file
     n_features = model.input_shape[-1]
     with redirect_stdout(StringIO()):  # the converter tells where its temporary files lie
         content = tf.lite.TFLiteConverter.from_keras_model(_for_one_clip(model, views)).convert()
