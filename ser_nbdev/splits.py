@@ -24,22 +24,26 @@ from .audio import AudioError, SAMPLE_RATE, load, resample
 #: The ways to cut a table, from the easiest question to the hardest.
 PROTOCOLS = ("random", "word", "speaker", "leave-one-speaker-out", "leave-one-corpus-out")
 
+
 class SplitError(ValueError):
     "A table that cannot be cut as asked; the message says what is missing and what to do."
+
 
 class LeakError(SplitError):
     "A split that claims its sides to be disjoint, and they are not; the message says what leaks."
 
 # %% ../nbs/04_splits.ipynb #b5e007a5
-def _blank(column:pd.Series): # True where a cell says nothing
+def _blank(column: pd.Series):  # True where a cell says nothing
     return column.isna() | (column.astype(str).str.strip() == "")
 
+
 def need(
-    table:pd.DataFrame, # a corpus table
-    *columns:str, # the columns that must be there, without gaps
+    table: pd.DataFrame,  # a corpus table
+    *columns: str,  # the columns that must be there, without gaps
 ) -> None:
     "Raise `SplitError` where `table` is empty, lacks one of `columns`, or has gaps in it."
-    if not len(table): raise SplitError("The table is empty: there is nothing to split.")
+    if not len(table):
+        raise SplitError("The table is empty: there is nothing to split.")
     for c in columns:
         if c not in table:
             has = ", ".join(map(str, table.columns))
@@ -49,8 +53,8 @@ def need(
 
 # %% ../nbs/04_splits.ipynb #b39d1742
 def in_order(
-    table:pd.DataFrame, # a corpus table in any order
-) -> pd.DataFrame: # the same rows, with the index they came with
+    table: pd.DataFrame,  # a corpus table in any order
+) -> pd.DataFrame:  # the same rows, with the index they came with
     "Rows sorted by corpus, speaker, emotion, text, intensity and file name, in whatever folder they lie."
     says = [c for c in ("corpus", "speaker", "emotion", "text", "intensity") if c in table]
     keys = table[says].astype(str)
@@ -60,8 +64,8 @@ def in_order(
 
 # %% ../nbs/04_splits.ipynb #5632d2f5
 def text_ids(
-    table:pd.DataFrame, # with the column `text`, and `corpus` where there are several
-) -> pd.Series: # "corpus/text", missing where the text is not known
+    table: pd.DataFrame,  # with the column `text`, and `corpus` where there are several
+) -> pd.Series:  # "corpus/text", missing where the text is not known
     "What was said, told apart by corpus."
     corpus = table.corpus.astype(str) + "/" if "corpus" in table else ""
     return (corpus + table.text.astype(str)).mask(_blank(table.text))
@@ -70,47 +74,56 @@ def text_ids(
 @dataclass(frozen=True, eq=False)
 class Split:
     "One way to part a table in two."
-    name: str # such as "word-1-of-5" or "speaker-tess-OAF", after what is tested
-    protocol: str # one of `PROTOCOLS`
-    train: pd.DataFrame # rows of the table, in the order of `in_order`
-    test: pd.DataFrame # the others
 
-    def __repr__(self): return f"Split({self.name}: {len(self.train)} to train, {len(self.test)} to test)"
+    name: str  # such as "word-1-of-5" or "speaker-tess-OAF", after what is tested
+    protocol: str  # one of `PROTOCOLS`
+    train: pd.DataFrame  # rows of the table, in the order of `in_order`
+    test: pd.DataFrame  # the others
+
+    def __repr__(self):
+        return f"Split({self.name}: {len(self.train)} to train, {len(self.test)} to test)"
 
 # %% ../nbs/04_splits.ipynb #aa2d002c
-def _strata(table, *columns): # one label a row that joins those of `columns` that are there
+def _strata(table, *columns):  # one label a row that joins those of `columns` that are there
     parts = [table[c].astype(str) for c in columns if c in table]
     return pd.Series(["|".join(row) for row in zip(*parts)] if parts else "", index=table.index)
 
-def _enough(table, folds): # every emotion must reach every fold
+
+def _enough(table, folds):  # every emotion must reach every fold
     counts = table.emotion.value_counts()
     if counts.min() < folds:
-        raise SplitError(f"Emotion '{counts.idxmin()}' has {counts.min()} clips, fewer than the {folds} "
-                         "folds: ask for fewer folds, or leave this emotion out.")
+        raise SplitError(
+            f"Emotion '{counts.idxmin()}' has {counts.min()} clips, fewer than the {folds} "
+            "folds: ask for fewer folds, or leave this emotion out."
+        )
 
 # %% ../nbs/04_splits.ipynb #204dbac5
 def _fold_numbers(
-    table:pd.DataFrame, # in order
-    groups:pd.Series|None, # what must not be on both sides: a speaker, a text; None: nothing
-    folds:int, # at most; never more than there are groups
-    seed:int,
-    *strata:str, # columns whose mix every fold should share
-) -> np.ndarray: # the number of the fold in which each row is tested
+    table: pd.DataFrame,  # in order
+    groups: pd.Series | None,  # what must not be on both sides: a speaker, a text; None: nothing
+    folds: int,  # at most; never more than there are groups
+    seed: int,
+    *strata: str,  # columns whose mix every fold should share
+) -> np.ndarray:  # the number of the fold in which each row is tested
     "Deal the rows out into folds, whole groups at a time."
     import warnings
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-    if groups is not None and groups.nunique() <= folds: return pd.factorize(groups, sort=True)[0]
+
+    if groups is not None and groups.nunique() <= folds:
+        return pd.factorize(groups, sort=True)[0]
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     fold = np.zeros(len(table), int)
-    while (labels := _strata(table, *strata)).value_counts().max() < folds: strata = strata[1:] # too fine
-    with warnings.catch_warnings(): # a stratum of fewer rows than folds is spread as well as it can be
+    while (labels := _strata(table, *strata)).value_counts().max() < folds:
+        strata = strata[1:]  # too fine
+    with warnings.catch_warnings():  # a stratum of fewer rows than folds is spread as well as it can be
         warnings.filterwarnings("ignore", "The least populated class")
         cut = kind(folds, shuffle=True, random_state=seed).split(table, labels, groups)
-        for i, (_, test) in enumerate(cut): fold[test] = i
+        for i, (_, test) in enumerate(cut):
+            fold[test] = i
     return fold
 
 # %% ../nbs/04_splits.ipynb #cd87abc5
-def _as_splits(table, protocol, fold, groups): # one `Split` a fold
+def _as_splits(table, protocol, fold, groups):  # one `Split` a fold
     numbers, splits = np.unique(fold), []
     for n, i in enumerate(numbers, 1):
         train, test = table[fold != i], table[fold == i]
@@ -118,9 +131,11 @@ def _as_splits(table, protocol, fold, groups): # one `Split` a fold
         alone = len(held) == 1 and "/" not in held[0]
         name = f"{protocol}-{held[0] if alone else f'{n}-of-{len(numbers)}'}"
         if new := sorted(set(test.emotion) - set(train.emotion)):
-            raise SplitError(f"Under protocol '{protocol}' every clip of emotion '{new[0]}' falls on the "
-                             f"test side ({name}), so it can never be learnt: leave this emotion out "
-                             "(see shared_emotions).")
+            raise SplitError(
+                f"Under protocol '{protocol}' every clip of emotion '{new[0]}' falls on the "
+                f"test side ({name}), so it can never be learnt: leave this emotion out "
+                "(see shared_emotions)."
+            )
         splits.append(Split(name, protocol, train, test))
     return splits
 
@@ -129,19 +144,20 @@ _MANY = {"speaker": "speakers", "text": "texts", "corpus": "corpora"}
 
 # %% ../nbs/04_splits.ipynb #a4d2f34e
 def split(
-    table:pd.DataFrame, # a corpus table; columns `path, emotion` and those that the protocol needs
-    protocol:str, # one of `PROTOCOLS`
+    table: pd.DataFrame,  # a corpus table; columns `path, emotion` and those that the protocol needs
+    protocol: str,  # one of `PROTOCOLS`
     *,
-    folds:int=5, # of `random`, `word`, `speaker`; never more than there are texts or speakers
-    seed:int=0,
-) -> list[Split]: # every row is tested once
+    folds: int = 5,  # of `random`, `word`, `speaker`; never more than there are texts or speakers
+    seed: int = 0,
+) -> list[Split]:  # every row is tested once
     """Cut `table` into folds under `protocol`: the same clips and seed give the same folds, in any order.
 
     Folds are stratified by emotion, corpus, and for `speaker` gender, as far as whole groups allow. Raises
     `SplitError` where the table cannot be cut so. Looks at the table alone; `check` looks at the sound."""
     if protocol not in PROTOCOLS:
         raise SplitError(f"No protocol '{protocol}': choose one of {', '.join(PROTOCOLS)}.")
-    if folds < 2: raise SplitError(f"{folds} folds cannot be tested in turn: ask for 2 or more.")
+    if folds < 2:
+        raise SplitError(f"{folds} folds cannot be tested in turn: ask for 2 or more.")
     by = {"random": None, "word": "text", "leave-one-corpus-out": "corpus"}.get(protocol, "speaker")
     need(table, "path", "emotion", *([by] if by else []))
     table = in_order(table)
@@ -150,18 +166,21 @@ def split(
         return _as_splits(table, protocol, _fold_numbers(table, None, folds, seed, "corpus", "emotion"), None)
     groups = (text_ids(table) if by == "text" else table[by]).astype(str)
     if groups.nunique() < 2:
-        raise SplitError(f"Protocol '{protocol}' needs two {_MANY[by]} or more, and the table has one "
-                         f"({groups.iloc[0]}): add another, or choose another protocol.")
-    if protocol.startswith("leave-one"): folds = groups.nunique()
+        raise SplitError(
+            f"Protocol '{protocol}' needs two {_MANY[by]} or more, and the table has one "
+            f"({groups.iloc[0]}): add another, or choose another protocol."
+        )
+    if protocol.startswith("leave-one"):
+        folds = groups.nunique()
     gender = ("gender",) if by == "speaker" else ()
     fold = _fold_numbers(table, groups, folds, seed, "corpus", *gender, "emotion")
     return _as_splits(table, protocol, fold, groups)
 
 # %% ../nbs/04_splits.ipynb #5e190020
 def shared_emotions(
-    table:pd.DataFrame, # with the columns `corpus, emotion`
-    at_least:int=2, # corpora that must have it
-) -> list[str]: # sorted
+    table: pd.DataFrame,  # with the columns `corpus, emotion`
+    at_least: int = 2,  # corpora that must have it
+) -> list[str]:  # sorted
     "The emotions that stand in several corpora, and so can be tested across them."
     need(table, "corpus", "emotion")
     n = table.groupby("emotion").corpus.nunique()
@@ -169,11 +188,11 @@ def shared_emotions(
 
 # %% ../nbs/04_splits.ipynb #224b74ad
 def hold_out(
-    train:pd.DataFrame, # the training side of a split
-    fraction:float=0.1, # of its rows, in (0, 0.5]; met as nearly as whole groups allow
-    by:str="word", # "word", "speaker" or "random": what validation must not share with training
-    seed:int=0,
-) -> tuple[pd.DataFrame, pd.DataFrame]: # what is left to train, and validation
+    train: pd.DataFrame,  # the training side of a split
+    fraction: float = 0.1,  # of its rows, in (0, 0.5]; met as nearly as whole groups allow
+    by: str = "word",  # "word", "speaker" or "random": what validation must not share with training
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # what is left to train, and validation
     "Carve validation out of the training side, stratified by emotion; raises `SplitError` where it cannot."
     if by not in ("word", "speaker", "random"):
         raise SplitError(f"Cannot hold out by '{by}': say word, speaker or random.")
@@ -185,41 +204,45 @@ def hold_out(
     if column:
         groups = (text_ids(train) if by == "word" else train[column]).astype(str)
         if groups.nunique() < 2:
-            raise SplitError(f"Validation cannot be held out by {by}: the training side has one "
-                             f"({groups.iloc[0]}); hold out by {'word' if by == 'speaker' else 'random'}.")
+            raise SplitError(
+                f"Validation cannot be held out by {by}: the training side has one "
+                f"({groups.iloc[0]}); hold out by {'word' if by == 'speaker' else 'random'}."
+            )
     else:
         _enough(train, 2)
-        folds = min(folds, train.emotion.value_counts().min()) # so that every emotion is in validation
+        folds = min(folds, train.emotion.value_counts().min())  # so that every emotion is in validation
     fold = _fold_numbers(train, groups, folds, seed, "corpus", "emotion")
     sizes = np.bincount(fold) / len(fold)
-    numbers = np.random.default_rng(seed).permutation(len(sizes)) # among folds of one size, the seed decides
+    numbers = np.random.default_rng(seed).permutation(len(sizes))  # among folds of one size, the seed decides
     chosen = fold == min(numbers, key=lambda i: round(abs(sizes[i] - fraction), 3))
     return train[~chosen], train[chosen]
 
 # %% ../nbs/04_splits.ipynb #45cd3462
-_WINDOW, _HOP, _BANDS, _MOMENTS = 1024, 400, 64, 80 # samples, samples, count, count: 64 ms every 25 ms
-_FLOOR_DB = 40 # below the loudest: what counts as silence
-_SHIFTS = 5 # moments by which two fingerprints may be out of step, each way: 125 ms
+_WINDOW, _HOP, _BANDS, _MOMENTS = 1024, 400, 64, 80  # samples, samples, count, count: 64 ms every 25 ms
+_FLOOR_DB = 40  # below the loudest: what counts as silence
+_SHIFTS = 5  # moments by which two fingerprints may be out of step, each way: 125 ms
+
 
 @lru_cache(None)
-def _filters(): # (bands, bins) triangles of equal width
+def _filters():  # (bands, bins) triangles of equal width
     f = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
     edge = np.linspace(100, 2500, _BANDS + 2)
     return np.clip(1 - np.abs(f - edge[1:-1, None]) / (edge[1] - edge[0]), 0, None).astype(np.float32)
 
 # %% ../nbs/04_splits.ipynb #1ec37184
 def fingerprint(
-    clip:np.ndarray, # mono float32 at 16 kHz
-) -> np.ndarray: # (80, 64) float32 of length one; all zeros for a clip without any sound
+    clip: np.ndarray,  # mono float32 at 16 kHz
+) -> np.ndarray:  # (80, 64) float32 of length one; all zeros for a clip without any sound
     "A picture of the middle of a clip, that survives re-encoding and tells takes apart."
     x = np.pad(np.asarray(clip, np.float32), (_WINDOW // 2, _WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(x, _WINDOW)[::_HOP]
     frames = frames * np.hanning(_WINDOW).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 @ _filters().T
-    if not power.max() > 0: return np.zeros((_MOMENTS, _BANDS), np.float32)
+    if not power.max() > 0:
+        return np.zeros((_MOMENTS, _BANDS), np.float32)
     loud = np.sqrt(power.sum(1))
     start = round(float(loud @ np.arange(len(loud)) / loud.sum())) - _MOMENTS // 2
-    p = np.maximum(power, power.max() * 10 ** (-_FLOOR_DB / 10))[max(start, 0):start + _MOMENTS]
+    p = np.maximum(power, power.max() * 10 ** (-_FLOOR_DB / 10))[max(start, 0) : start + _MOMENTS]
     p = 10 * np.log10(p)
     p = p - p.mean(0)
     p = p - p.mean(1, keepdims=True)
@@ -227,27 +250,31 @@ def fingerprint(
     return (p / max(np.linalg.norm(p), 1e-9)).astype(np.float32)
 
 # %% ../nbs/04_splits.ipynb #d1ef5e40
-def _moved(prints, by): # (n, moments, bands) -> (n, moments * bands), `by` moments later
+def _moved(prints, by):  # (n, moments, bands) -> (n, moments * bands), `by` moments later
     out = np.zeros_like(prints)
-    if by >= 0: out[:, by:] = prints[:, :prints.shape[1] - by]
-    else: out[:, :by] = prints[:, -by:]
+    if by >= 0:
+        out[:, by:] = prints[:, : prints.shape[1] - by]
+    else:
+        out[:, :by] = prints[:, -by:]
     return out.reshape(len(prints), -1)
 
+
 def likeness(
-    a:np.ndarray, # (n, 80, 64) fingerprints
-    b:np.ndarray, # (m, 80, 64) fingerprints
-) -> np.ndarray: # (n, m) in [-1, 1]: the cosine at the best shift
+    a: np.ndarray,  # (n, 80, 64) fingerprints
+    b: np.ndarray,  # (m, 80, 64) fingerprints
+) -> np.ndarray:  # (n, m) in [-1, 1]: the cosine at the best shift
     "How alike fingerprints are, each of `a` with each of `b`."
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     flat, best = a.reshape(len(a), -1), np.full((len(a), len(b)), -1, np.float32)
-    for by in range(-_SHIFTS, _SHIFTS + 1): np.maximum(best, flat @ _moved(b, by).T, out=best)
+    for by in range(-_SHIFTS, _SHIFTS + 1):
+        np.maximum(best, flat @ _moved(b, by).T, out=best)
     return best
 
 # %% ../nbs/04_splits.ipynb #0c736929
 def correlation(
-    a:np.ndarray, # (samples,) a wave
-    b:np.ndarray, # (samples,) another at the same rate
-) -> float: # in [0, 1]; 1: the same wave, at whatever loudness and delay
+    a: np.ndarray,  # (samples,) a wave
+    b: np.ndarray,  # (samples,) another at the same rate
+) -> float:  # in [0, 1]; 1: the same wave, at whatever loudness and delay
     "The largest normalised cross-correlation of two waves over all delays, whatever their sign."
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     size = 1 << (len(a) + len(b) - 1).bit_length()
@@ -258,96 +285,120 @@ def correlation(
 #: Two clips are near-identical where their fingerprints are this much alike, and their waves below 2 kHz too.
 NEAR_LIKENESS, NEAR_CORRELATION = 0.75, 0.8
 
-def _low(clip): # the wave below 2 kHz, as differences, so that its lowest overtones do not drown the rest
+
+def _low(clip):  # the wave below 2 kHz, as differences, so that its lowest overtones do not drown the rest
     return np.diff(resample(clip, SAMPLE_RATE, 4000))
 
 # %% ../nbs/04_splits.ipynb #500620dc
 @dataclass(frozen=True, eq=False)
 class Heard:
     "What an audit keeps of a recording."
-    digest: str # of the decoded samples, as 16-bit numbers
-    fingerprint: np.ndarray # (80, 64) float16
 
-def _hear(path): # decode, digest, fingerprint
+    digest: str  # of the decoded samples, as 16-bit numbers
+    fingerprint: np.ndarray  # (80, 64) float16
+
+
+def _hear(path):  # decode, digest, fingerprint
     clip = load(path, min_seconds=0)
     pcm = np.clip(np.rint(clip * 32768), -32768, 32767).astype("<i2")
     digest = hashlib.blake2b(pcm.tobytes(), digest_size=16).hexdigest()
     return Heard(digest, fingerprint(clip).astype(np.float16))
 
 # %% ../nbs/04_splits.ipynb #489a7014
-def _stored(path, folder): # `_hear` by way of a folder
-    try: data = Path(path).read_bytes()
-    except OSError: return _hear(path) # raises the error that fits
-    file = Path(folder) / f'{hashlib.blake2b(data, digest_size=16, person=b"splits-1").hexdigest()}.npz'
+def _stored(path, folder):  # `_hear` by way of a folder
     try:
-        with np.load(file, allow_pickle=False) as kept: return Heard(str(kept["digest"]), kept["fingerprint"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile): heard = _hear(path) # none, or not whole
+        data = Path(path).read_bytes()
+    except OSError:
+        return _hear(path)  # raises the error that fits
+    file = Path(folder) / f"{hashlib.blake2b(data, digest_size=16, person=b'splits-1').hexdigest()}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            return Heard(str(kept["digest"]), kept["fingerprint"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        heard = _hear(path)  # none, or not whole
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as f: np.savez(f, digest=heard.digest, fingerprint=heard.fingerprint)
+        with os.fdopen(handle, "wb") as f:
+            np.savez(f, digest=heard.digest, fingerprint=heard.fingerprint)
         os.replace(name, file)
-    finally: Path(name).unlink(missing_ok=True)
+    finally:
+        Path(name).unlink(missing_ok=True)
     return heard
 
 # %% ../nbs/04_splits.ipynb #8e4df949
-_memory = {} # (path, size, time of change) -> Heard
+_memory = {}  # (path, size, time of change) -> Heard
+
 
 def hear(
-    path:str|Path, # an audio file
-    cache:str|Path|None=None, # a folder to keep what was heard in; None: this process only
+    path: str | Path,  # an audio file
+    cache: str | Path | None = None,  # a folder to keep what was heard in; None: this process only
 ) -> Heard:
     "Digest and fingerprint of a file, decoded at most once; raises `AudioError` where it cannot be read."
-    try: key = (str(path), (s := os.stat(path)).st_size, s.st_mtime_ns)
-    except OSError: return _hear(path) # raises the error that fits
-    if key not in _memory: _memory[key] = _stored(path, cache) if cache else _hear(path)
+    try:
+        key = (str(path), (s := os.stat(path)).st_size, s.st_mtime_ns)
+    except OSError:
+        return _hear(path)  # raises the error that fits
+    if key not in _memory:
+        _memory[key] = _stored(path, cache) if cache else _hear(path)
     return _memory[key]
 
 # %% ../nbs/04_splits.ipynb #7ff15df6
 @lru_cache(1024)
-def _low_of(path): return _low(load(path, min_seconds=0)).astype(np.float16)
+def _low_of(path):
+    return _low(load(path, min_seconds=0)).astype(np.float16)
+
 
 @lru_cache(1 << 18)
-def _correlation_of(a, b): return correlation(_low_of(a), _low_of(b))
+def _correlation_of(a, b):
+    return correlation(_low_of(a), _low_of(b))
 
-def _hear_all(paths, cache, progress): # ({path: Heard}, {path: why it could not be read})
+
+def _hear_all(paths, cache, progress):  # ({path: Heard}, {path: why it could not be read})
     heard, unreadable, paths = {}, {}, list(dict.fromkeys(map(str, paths)))
     if progress:
         from tqdm.auto import tqdm
+
         paths = tqdm(paths, desc="listening", unit="clip")
     for p in paths:
-        try: heard[p] = hear(p, cache)
-        except AudioError as e: unreadable[p] = str(e)
+        try:
+            heard[p] = hear(p, cache)
+        except AudioError as e:
+            unreadable[p] = str(e)
     return heard, unreadable
 
 # %% ../nbs/04_splits.ipynb #4a0836e0
 def _twins(
-    a:list[str], # paths heard
-    b:list[str], # paths heard
-    heard:dict, # path -> Heard
-) -> tuple[list, list]: # identical (a, b) pairs, and near-identical (a, b, correlation) ones
+    a: list[str],  # paths heard
+    b: list[str],  # paths heard
+    heard: dict,  # path -> Heard
+) -> tuple[list, list]:  # identical (a, b) pairs, and near-identical (a, b, correlation) ones
     "The pairs that hold one recording; a path is not the twin of itself only where `a` is `b`."
-    if not a or not b: return [], []
+    if not a or not b:
+        return [], []
     once, by_digest = a is b, {}
-    for j, p in enumerate(b): by_digest.setdefault(heard[p].digest, []).append(j)
+    for j, p in enumerate(b):
+        by_digest.setdefault(heard[p].digest, []).append(j)
     same = {(i, j) for i, p in enumerate(a) for j in by_digest.get(heard[p].digest, ()) if not once or i < j}
     near, right = [], np.stack([heard[p].fingerprint for p in b])
     for start in range(0, len(a), 512):
-        left = np.stack([heard[p].fingerprint for p in a[start:start + 512]])
+        left = np.stack([heard[p].fingerprint for p in a[start : start + 512]])
         for i, j in np.argwhere(likeness(left, right) > NEAR_LIKENESS):
             i, j = int(i) + start, int(j)
-            if heard[a[i]].digest == heard[b[j]].digest or (once and i >= j): continue
+            if heard[a[i]].digest == heard[b[j]].digest or (once and i >= j):
+                continue
             r = _correlation_of(*sorted((a[i], b[j])))
-            if r > NEAR_CORRELATION: near.append((a[i], b[j], round(r, 3)))
+            if r > NEAR_CORRELATION:
+                near.append((a[i], b[j], round(r, 3)))
     return [(a[i], b[j]) for i, j in sorted(same)], near
 
 # %% ../nbs/04_splits.ipynb #94d67f21
 def duplicates(
-    table:pd.DataFrame, # a corpus table
+    table: pd.DataFrame,  # a corpus table
     *,
-    cache:str|Path|None=None, # a folder to keep fingerprints in
-    progress:bool=False, # show a bar while listening
-) -> pd.DataFrame: # columns `path, twin, kind, correlation`; kind is "identical" or "near-identical"
+    cache: str | Path | None = None,  # a folder to keep fingerprints in
+    progress: bool = False,  # show a bar while listening
+) -> pd.DataFrame:  # columns `path, twin, kind, correlation`; kind is "identical" or "near-identical"
     "The pairs of rows that hold one recording; files that cannot be read are passed over."
     need(table, "path")
     heard, _ = _hear_all(in_order(table).path, cache, progress)
@@ -357,18 +408,20 @@ def duplicates(
 
 # %% ../nbs/04_splits.ipynb #82cb5db9
 def drop_duplicates(
-    table:pd.DataFrame, # a corpus table
-    **how, # `cache` and `progress`, as in `duplicates`
-) -> pd.DataFrame: # the rows that stay, as they stood
+    table: pd.DataFrame,  # a corpus table
+    **how,  # `cache` and `progress`, as in `duplicates`
+) -> pd.DataFrame:  # the rows that stay, as they stood
     "Keep one row of each recording, and none where copies are labelled with different emotions."
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
+
     pairs, rows = duplicates(table, **how), in_order(table).drop_duplicates("path")
     place = {str(p): i for i, p in enumerate(rows.path)}
     ends = [pairs[c].map(place).to_numpy(int) for c in ("path", "twin")]
     group = connected_components(coo_array((np.ones(len(pairs)), ends), shape=(len(rows),) * 2))[1]
     rows = rows.assign(_group=group)
-    if "emotion" in rows: rows = rows[rows.groupby("_group").emotion.transform("nunique") <= 1]
+    if "emotion" in rows:
+        rows = rows[rows.groupby("_group").emotion.transform("nunique") <= 1]
     kept = set(rows.drop_duplicates("_group").path)
     return table[table.path.isin(kept) & ~table.path.duplicated()]
 
@@ -376,24 +429,28 @@ def drop_duplicates(
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     "What a training side and a test side have in common."
-    n_train: int # clips
-    n_test: int # clips
-    found: dict[str, list] # speakers, texts, corpora: names; identical, near: (train, test) paths
-    touched: dict[str, int] # the same keys: how many test clips that concerns
-    total: dict[str, int] = field(default_factory=dict) # how many speakers, texts, corpora the test side has
-    unchecked: dict[str, str] = field(default_factory=dict) # the same keys: why not all can be said
-    unreadable: dict[str, str] = field(default_factory=dict) # path: why it could not be read
+
+    n_train: int  # clips
+    n_test: int  # clips
+    found: dict[str, list]  # speakers, texts, corpora: names; identical, near: (train, test) paths
+    touched: dict[str, int]  # the same keys: how many test clips that concerns
+    total: dict[str, int] = field(default_factory=dict)  # how many speakers, texts, corpora the test side has
+    unchecked: dict[str, str] = field(default_factory=dict)  # the same keys: why not all can be said
+    unreadable: dict[str, str] = field(default_factory=dict)  # path: why it could not be read
 
 # %% ../nbs/04_splits.ipynb #2a93d53c
-def _names(table, what): # the column that is compared for `what`, or None
-    if what == "texts": return text_ids(table) if "text" in table else None
+def _names(table, what):  # the column that is compared for `what`, or None
+    if what == "texts":
+        return text_ids(table) if "text" in table else None
     column = {"speakers": "speaker", "corpora": "corpus"}[what]
     return table[column].mask(_blank(table[column])) if column in table else None
 
-def _compare_names(train, test, what): # shared names, test clips touched, names in test, why unchecked
+
+def _compare_names(train, test, what):  # shared names, test clips touched, names in test, why unchecked
     a, b = _names(train, what), _names(test, what)
     column = {"speakers": "speaker", "texts": "text", "corpora": "corpus"}[what]
-    if a is None or b is None: return [], 0, 0, f"there is no column '{column}'"
+    if a is None or b is None:
+        return [], 0, 0, f"there is no column '{column}'"
     gaps = int(a.isna().sum() + b.isna().sum())
     shared = sorted(set(a.dropna().astype(str)) & set(b.dropna().astype(str)))
     why = f"{gaps} of {len(a) + len(b)} rows have no {column}" if gaps else None
@@ -401,12 +458,12 @@ def _compare_names(train, test, what): # shared names, test clips touched, names
 
 # %% ../nbs/04_splits.ipynb #8cab4502
 def audit(
-    train:pd.DataFrame, # column `path`; `speaker, text, corpus` as far as known
-    test:pd.DataFrame, # the same
+    train: pd.DataFrame,  # column `path`; `speaker, text, corpus` as far as known
+    test: pd.DataFrame,  # the same
     *,
-    content:bool=True, # compare the sound too
-    cache:str|Path|None=None, # a folder to keep fingerprints in
-    progress:bool=False, # show a bar while listening
+    content: bool = True,  # compare the sound too
+    cache: str | Path | None = None,  # a folder to keep fingerprints in
+    progress: bool = False,  # show a bar while listening
 ) -> Audit:
     """Compare two sides: speakers, texts within a corpus, corpora, identical and near-identical recordings.
 
@@ -416,7 +473,8 @@ def audit(
     found, touched, total, unchecked, unreadable = {}, {}, {}, {}, {}
     for what in ("speakers", "texts", "corpora"):
         found[what], touched[what], total[what], why = _compare_names(train, test, what)
-        if why: unchecked[what] = why
+        if why:
+            unchecked[what] = why
     found |= {"identical": [], "near": []}
     if content:
         heard, unreadable = _hear_all([*train.path, *test.path], cache, progress)
@@ -424,24 +482,33 @@ def audit(
         found["identical"], found["near"] = _twins(*sides, heard)
     n = len(unreadable)
     why = f"{n} file{'s' * (n > 1)} could not be read" if content else "the sound was not compared"
-    if unreadable or not content: unchecked["identical"] = unchecked["near"] = why
-    for what in ("identical", "near"): touched[what] = len({p[1] for p in found[what]})
+    if unreadable or not content:
+        unchecked["identical"] = unchecked["near"] = why
+    for what in ("identical", "near"):
+        touched[what] = len({p[1] for p in found[what]})
     return Audit(len(train), len(test), found, touched, total, unchecked, unreadable)
 
 # %% ../nbs/04_splits.ipynb #c0198e71
 @patch
-def shared(self:Audit,
-    what:str, # "speakers", "texts", "corpora", "identical" or "near"
-) -> list: # names, or pairs (train path, test path[, correlation])
+def shared(
+    self: Audit,
+    what: str,  # "speakers", "texts", "corpora", "identical" or "near"
+) -> list:  # names, or pairs (train path, test path[, correlation])
     "All that the two sides share of one kind."
-    if what not in self.found: raise KeyError(f"An audit knows {', '.join(self.found)}; not '{what}'.")
+    if what not in self.found:
+        raise KeyError(f"An audit knows {', '.join(self.found)}; not '{what}'.")
     return self.found[what]
 
+
 @patch
-def _rows(self:Audit): # (what, finding) pairs to print
-    label = {"speakers": "speakers on both sides", "texts": "texts on both sides",
-             "corpora": "corpora on both sides", "identical": "identical recordings",
-             "near": "near-identical recordings"}
+def _rows(self: Audit):  # (what, finding) pairs to print
+    label = {
+        "speakers": "speakers on both sides",
+        "texts": "texts on both sides",
+        "corpora": "corpora on both sides",
+        "identical": "identical recordings",
+        "near": "near-identical recordings",
+    }
     for what, name in label.items():
         n, clips, why = len(self.found[what]), self.touched[what], self.unchecked.get(what)
         of = f" of the {self.total[what]} in test" if self.total.get(what) else ""
@@ -450,125 +517,184 @@ def _rows(self:Audit): # (what, finding) pairs to print
 
 # %% ../nbs/04_splits.ipynb #15fc63be
 @patch
-def __str__(self:Audit):
-    return "\n".join([f"Audit of {self.n_train} training and {self.n_test} test clips"]
-                     + [f"  {name + ':':<27} {says}" for name, says in self._rows()])
+def __str__(self: Audit):
+    return "\n".join(
+        [f"Audit of {self.n_train} training and {self.n_test} test clips"]
+        + [f"  {name + ':':<27} {says}" for name, says in self._rows()]
+    )
+
 
 @patch
-def __repr__(self:Audit): return str(self)
+def __repr__(self: Audit):
+    return str(self)
+
 
 @patch
-def _repr_markdown_(self:Audit):
+def _repr_markdown_(self: Audit):
     head = f"| {self.n_train} training and {self.n_test} test clips | |\n| --- | --- |\n"
     return head + "\n".join(f"| {name} | {says} |" for name, says in self._rows())
 
+
 @patch
-def to_dict(self:Audit,
-    examples:int=3, # of each kind, at most
-) -> dict: # plain numbers, strings, lists
+def to_dict(
+    self: Audit,
+    examples: int = 3,  # of each kind, at most
+) -> dict:  # plain numbers, strings, lists
     "The audit as JSON, with file names in place of paths."
-    def plain(x): return x if isinstance(x, str) else [Path(p).name if isinstance(p, str) else p for p in x]
-    return {"train": self.n_train, "test": self.n_test,
-            **{what: {"shared": len(x), "test_clips": self.touched[what],
-                      "examples": [plain(e) for e in x[:examples]],
-                      **({"unchecked": self.unchecked[what]} if what in self.unchecked else {})}
-               for what, x in self.found.items()},
-            "unreadable": len(self.unreadable)}
+
+    def plain(x):
+        return x if isinstance(x, str) else [Path(p).name if isinstance(p, str) else p for p in x]
+
+    return {
+        "train": self.n_train,
+        "test": self.n_test,
+        **{
+            what: {
+                "shared": len(x),
+                "test_clips": self.touched[what],
+                "examples": [plain(e) for e in x[:examples]],
+                **({"unchecked": self.unchecked[what]} if what in self.unchecked else {}),
+            }
+            for what, x in self.found.items()
+        },
+        "unreadable": len(self.unreadable),
+    }
 
 # %% ../nbs/04_splits.ipynb #21d60c3c
 def remember(
-    train:pd.DataFrame, # the side a model learnt from
-    **how, # `cache`, `progress` as in `audit`
-) -> dict: # "clips", "said": [corpus, speaker, text] rows, "recordings": digests; ready for JSON
+    train: pd.DataFrame,  # the side a model learnt from
+    **how,  # `cache`, `progress` as in `audit`
+) -> dict:  # "clips", "said": [corpus, speaker, text] rows, "recordings": digests; ready for JSON
     "What a model's card should keep of its training side, so that later test sides can be audited against it."
     need(train, "path", "corpus", "speaker", "text")
     said = train[["corpus", "speaker", "text"]].drop_duplicates().fillna("").astype(str)
     heard, unreadable = _hear_all(train.path, how.get("cache"), how.get("progress", False))
-    if unreadable: raise SplitError(f"{next(iter(unreadable.values()))} A model's memory must be whole.")
+    if unreadable:
+        raise SplitError(f"{next(iter(unreadable.values()))} A model's memory must be whole.")
     digests = sorted({h.digest[:16] for h in heard.values()})
     return {"clips": len(train), "said": sorted(map(list, said.to_numpy())), "recordings": " ".join(digests)}
 
+
 def audit_memory(
-    memory:dict, # what `remember` returned
-    test:pd.DataFrame, # column `path`; `speaker, text, corpus` as far as known
-    **how, # `cache`, `progress` as in `audit`
+    memory: dict,  # what `remember` returned
+    test: pd.DataFrame,  # column `path`; `speaker, text, corpus` as far as known
+    **how,  # `cache`, `progress` as in `audit`
 ) -> Audit:
     "Compare a test side with what a card remembers of a training side."
-    train = pd.DataFrame(memory["said"], columns=["corpus", "speaker", "text"]).replace("", None).assign(path="-")
+    train = (
+        pd.DataFrame(memory["said"], columns=["corpus", "speaker", "text"]).replace("", None).assign(path="-")
+    )
     names = audit(train, test, content=False)
     heard, unreadable = _hear_all(test.path, how.get("cache"), how.get("progress", False))
     known = set(memory["recordings"].split())
     same = [("a clip it learnt from", p) for p, h in heard.items() if h.digest[:16] in known]
     unchecked = {k: why for k, why in names.unchecked.items() if k != "identical"}
     unchecked["near"] = "the training sound is not at hand"
-    if unreadable: unchecked["identical"] = f"{len(unreadable)} files could not be read"
-    return Audit(memory["clips"], len(test), names.found | {"identical": same},
-                 names.touched | {"identical": len(same)}, names.total, unchecked, unreadable)
+    if unreadable:
+        unchecked["identical"] = f"{len(unreadable)} files could not be read"
+    return Audit(
+        memory["clips"],
+        len(test),
+        names.found | {"identical": same},
+        names.touched | {"identical": len(same)},
+        names.total,
+        unchecked,
+        unreadable,
+    )
 
 # %% ../nbs/04_splits.ipynb #220c0ba7
 #: What each protocol promises not to share.
-CLAIMS = {"random": ("identical",),
-          "word": ("texts", "identical", "near"),
-          "speaker": ("speakers", "identical", "near"),
-          "leave-one-speaker-out": ("speakers", "identical", "near"),
-          "leave-one-corpus-out": ("corpora", "speakers", "identical", "near")}
+CLAIMS = {
+    "random": ("identical",),
+    "word": ("texts", "identical", "near"),
+    "speaker": ("speakers", "identical", "near"),
+    "leave-one-speaker-out": ("speakers", "identical", "near"),
+    "leave-one-corpus-out": ("corpora", "speakers", "identical", "near"),
+}
 
 # %% ../nbs/04_splits.ipynb #2c3cad71
-def _leak(audit, protocol, what): # a sentence, or None
+def _leak(audit, protocol, what):  # a sentence, or None
     x, why = audit.found[what], audit.unchecked.get(what)
     if what in ("identical", "near"):
-        if not x: return None
+        if not x:
+            return None
         kind, (a, b) = {"identical": "an identical", "near": "a near-identical"}[what], x[0][:2]
-        return (f"{audit.touched[what]} of {audit.n_test} test clips have {kind} recording on the training "
-                f"side, such as {Path(b).name} and {Path(a).name}: take the copies out first, with "
-                "drop_duplicates(table).")
-    if why and not x: return f"Protocol '{protocol}' keeps {what} apart, and this cannot be checked: {why}."
-    if not x: return None
+        return (
+            f"{audit.touched[what]} of {audit.n_test} test clips have {kind} recording on the training "
+            f"side, such as {Path(b).name} and {Path(a).name}: take the copies out first, with "
+            "drop_duplicates(table)."
+        )
+    if why and not x:
+        return f"Protocol '{protocol}' keeps {what} apart, and this cannot be checked: {why}."
+    if not x:
+        return None
     names = ", ".join(x[:3]) + (", ..." if len(x) > 3 else "")
-    return (f"Protocol '{protocol}' keeps {what} apart, and {len(x)} stand on both sides ({names}), in "
-            f"{audit.touched[what]} of {audit.n_test} test clips: cut the table again.")
+    return (
+        f"Protocol '{protocol}' keeps {what} apart, and {len(x)} stand on both sides ({names}), in "
+        f"{audit.touched[what]} of {audit.n_test} test clips: cut the table again."
+    )
 
 # %% ../nbs/04_splits.ipynb #22b9ff69
 def check(
-    thing:Split|Audit, # a split, or the audit of one
-    protocol:str|None=None, # that it claims to follow; a split knows its own
-    **how, # for a split: `content`, `cache`, `progress` as in `audit`
-) -> Audit: # to be stored with the figure
+    thing: Split | Audit,  # a split, or the audit of one
+    protocol: str | None = None,  # that it claims to follow; a split knows its own
+    **how,  # for a split: `content`, `cache`, `progress` as in `audit`
+) -> Audit:  # to be stored with the figure
     "Audit a split and raise `LeakError`, naming every leak, where it breaks what its protocol promises."
     protocol = protocol or getattr(thing, "protocol", None)
     if protocol not in CLAIMS:
         raise SplitError(f"No protocol '{protocol}': choose one of {', '.join(PROTOCOLS)}.")
-    if isinstance(thing, Split): thing = audit(thing.train, thing.test, **how)
+    if isinstance(thing, Split):
+        thing = audit(thing.train, thing.test, **how)
     leaks = [s for what in CLAIMS[protocol] if (s := _leak(thing, protocol, what))]
-    if leaks: raise LeakError(" ".join(leaks))
+    if leaks:
+        raise LeakError(" ".join(leaks))
     return thing
 
 # %% ../nbs/04_splits.ipynb #7be57cef
 #: The words that a column `split` may use, and what they mean.
-SIDES = {"train": "train", "training": "train", "test": "test", "testing": "test",
-         "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation"}
+SIDES = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
+
 
 def read_sides(
-    csv:str|Path, # a table with a heading; relative paths start from its folder
-) -> pd.DataFrame: # its columns, with whole paths and `split` in "train", "validation", "test"
+    csv: str | Path,  # a table with a heading; relative paths start from its folder
+) -> pd.DataFrame:  # its columns, with whole paths and `split` in "train", "validation", "test"
     "Read somebody's own split; raises `SplitError` with a sentence about what is amiss."
     how = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    try: table = pd.read_csv(csv, **how)
+    try:
+        table = pd.read_csv(csv, **how)
     except FileNotFoundError:
         raise SplitError(f"There is no file {csv}: give the path of a CSV table.") from None
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as e:
-        raise SplitError(f"{csv} cannot be read as a CSV table ({str(e).strip()}): save it as "
-                         "comma-separated text in UTF-8.") from None
+        raise SplitError(
+            f"{csv} cannot be read as a CSV table ({str(e).strip()}): save it as "
+            "comma-separated text in UTF-8."
+        ) from None
     table.columns = [str(c).strip().lower() for c in table.columns]
     if lacking := [c for c in ("path", "split") if c not in table]:
-        raise SplitError(f"{csv} has no column '{lacking[0]}' (it has {', '.join(table.columns)}): "
-                         "it needs `path` and `split`, and may have speaker, text, corpus, emotion.")
-    try: need(table, "path", "split")
-    except SplitError as e: raise SplitError(f"{csv}: {e}") from None
+        raise SplitError(
+            f"{csv} has no column '{lacking[0]}' (it has {', '.join(table.columns)}): "
+            "it needs `path` and `split`, and may have speaker, text, corpus, emotion."
+        )
+    try:
+        need(table, "path", "split")
+    except SplitError as e:
+        raise SplitError(f"{csv}: {e}") from None
     side = table.split.str.strip().str.lower().map(SIDES)
     if (wrong := table.split[side.isna()]).size:
-        raise SplitError(f"{csv} says '{wrong.iloc[0]}' in column split, line {wrong.index[0] + 2}: "
-                         "say train, validation or test.")
+        raise SplitError(
+            f"{csv} says '{wrong.iloc[0]}' in column split, line {wrong.index[0] + 2}: "
+            "say train, validation or test."
+        )
     if side.nunique() < 2:
         raise SplitError(f"{csv} has only one side ({side.iloc[0]}): there is nothing to compare.")
     return table.assign(split=side, path=[str(Path(csv).absolute().parent / p.strip()) for p in table.path])
@@ -577,46 +703,68 @@ def read_sides(
 @dataclass(frozen=True, eq=False, repr=False)
 class TableAudit:
     "The audits of a table's sides, two by two."
-    name: str # of the CSV file
-    sides: dict[str, int] # clips on each side
-    audits: dict[str, Audit] # "train/test": ...
-    unreadable: dict[str, str] # path: why it could not be read
+
+    name: str  # of the CSV file
+    sides: dict[str, int]  # clips on each side
+    audits: dict[str, Audit]  # "train/test": ...
+    unreadable: dict[str, str]  # path: why it could not be read
 
     @property
-    def leaks(self): # sentences; empty where no recording is on two sides
-        return [f"{pair}: {s}" for pair, a in self.audits.items() for what in ("identical", "near")
-                if (s := _leak(a, "random", what))]
+    def leaks(self):  # sentences; empty where no recording is on two sides
+        return [
+            f"{pair}: {s}"
+            for pair, a in self.audits.items()
+            for what in ("identical", "near")
+            if (s := _leak(a, "random", what))
+        ]
 
-    def to_dict(self): # plain numbers, strings, lists
-        return {"table": self.name, "sides": self.sides, "unreadable": len(self.unreadable),
-                "leaks": self.leaks, "audits": {pair: a.to_dict() for pair, a in self.audits.items()}}
+    def to_dict(self):  # plain numbers, strings, lists
+        return {
+            "table": self.name,
+            "sides": self.sides,
+            "unreadable": len(self.unreadable),
+            "leaks": self.leaks,
+            "audits": {pair: a.to_dict() for pair, a in self.audits.items()},
+        }
 
 # %% ../nbs/04_splits.ipynb #14db6ebd
 @patch
-def __str__(self:TableAudit):
+def _verdict(self: TableAudit):  # sentences to end with
+    why = [a.unchecked["identical"] for a in self.audits.values() if "identical" in a.unchecked]
+    if why and not self.leaks:
+        return [f"Whether a recording stands on two sides is not known: {why[0]}."]
+    return self.leaks or ["No recording stands on two sides."]
+
+
+@patch
+def __str__(self: TableAudit):
     out = [f"{self.name}: " + ", ".join(f"{n} {side}" for side, n in self.sides.items())]
     out += [f"\n{pair}\n{a}" for pair, a in self.audits.items()]
     if self.unreadable:
         example = next(iter(self.unreadable.values()))
         out.append(f"\nFiles that could not be read: {len(self.unreadable)}, such as: {example}")
-    return "\n".join(out + ["", *(self.leaks or ["No recording stands on two sides."])])
+    return "\n".join([*out, "", *self._verdict()])
+
 
 @patch
-def __repr__(self:TableAudit): return str(self)
+def __repr__(self: TableAudit):
+    return str(self)
+
 
 @patch
-def _repr_markdown_(self:TableAudit):
+def _repr_markdown_(self: TableAudit):
     parts = [f"**{pair}**\n\n{a._repr_markdown_()}" for pair, a in self.audits.items()]
-    return "\n\n".join(parts + ["; ".join(self.leaks) or "No recording stands on two sides."])
+    return "\n\n".join([*parts, "; ".join(self._verdict())])
+
 
 def audit_table(
-    csv:str|Path, # columns `path, split`, and as far as known `speaker, text, corpus, emotion`
-    **how, # `content`, `cache`, `progress` as in `audit`
+    csv: str | Path,  # columns `path, split`, and as far as known `speaker, text, corpus, emotion`
+    **how,  # `content`, `cache`, `progress` as in `audit`
 ) -> TableAudit:
     "Audit the split that a CSV file describes, each side against each; `ser audit TABLE.csv` prints it."
     table = read_sides(csv)
     sides = [s for s in ("train", "validation", "test") if (table.split == s).any()]
     part = {s: table[table.split == s] for s in sides}
-    audits = {f"{a}/{b}": audit(part[a], part[b], **how) for i, a in enumerate(sides) for b in sides[i + 1:]}
+    audits = {f"{a}/{b}": audit(part[a], part[b], **how) for i, a in enumerate(sides) for b in sides[i + 1 :]}
     unreadable = {p: why for a in audits.values() for p, why in a.unreadable.items()}
     return TableAudit(Path(csv).name, {s: len(part[s]) for s in sides}, audits, unreadable)
