@@ -10,38 +10,61 @@ __all__ = ['app', 'corpora_app', 'main', 'clips', 'answers', 'predict', 'serve',
 import json
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
 # %% ../nbs/10_cli.ipynb #1c1deaf4
-app = typer.Typer(name="ser", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
-                  pretty_exceptions_enable=False,
-                  help="Speech emotion recognition: what does this voice sound like?")
+app = typer.Typer(
+    name="ser",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Speech emotion recognition: what does this voice sound like?",
+)
 
 
-def _version(wanted:bool):
+def _version(wanted: bool):
     if wanted:
         from ser_nbdev import __version__
+
         typer.echo(f"ser {__version__}")
         raise typer.Exit()
 
 
 @app.callback()
 def _options(
-    version:bool=typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version."),
-): pass
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Say the version."
+    ),
+):
+    pass
 
 # %% ../nbs/10_cli.ipynb #e97a4c81
 #: Modules that come with the extra `train`, and not with the base install.
-_WORKSHOP = {"tensorflow", "keras", "librosa", "numba", "pandas", "sklearn", "scipy", "matplotlib", "seaborn",
-             "pooch"}
+_WORKSHOP = {
+    "tensorflow",
+    "keras",
+    "librosa",
+    "numba",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "seaborn",
+    "pooch",
+}
+
+
+def _shown(text):
+    "`text` on one line, without what would move the cursor: a file name may hold anything."
+    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in str(text))
 
 
 def _note(text):
     "Say something that is no answer."
-    print(text, file=sys.stderr)
+    print(_shown(text), file=sys.stderr)
 
 
 def _complain(e):
@@ -58,31 +81,37 @@ def _complain(e):
 # %% ../nbs/10_cli.ipynb #c857436d
 def _quiet_end():
     "Whoever read our answers is gone: let Python's last flush go nowhere."
-    with open(os.devnull, "w") as nowhere: os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return 141  # 128 + SIGPIPE, as a shell would report it
 
 
-def _any_name_prints():
-    "A file name may hold bytes that are no text; they are shown escaped."
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"): stream.reconfigure(errors="backslashreplace")
+def _streams():
+    "Streams that take any file name, bytes that are no text escaped; a closed one takes all and keeps nothing."
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        if hasattr(stream := getattr(sys, name), "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 # %% ../nbs/10_cli.ipynb #fa409c72
 def main(
-    args:list=None, # the words after `ser`; those of the command line if not given
-) -> int: # the exit status
+    args: list = None,  # the words after `ser`; those of the command line if not given
+) -> int:  # the exit status
     "Run the command `ser`."
-    _any_name_prints()
+    _streams()
     try:
         status = app(args, prog_name="ser", standalone_mode=False) or 0
         sys.stdout.flush()
         return status
-    except BrokenPipeError: return _quiet_end()
-    except SystemExit as e: # Typer ends so when a pipe breaks
+    except BrokenPipeError:
+        return _quiet_end()
+    except SystemExit as e:  # Typer ends so when a pipe breaks
         return _quiet_end() if e.code == 1 else e.code
-    except (KeyboardInterrupt, typer.Abort): return 130
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
     except Exception as e:
-        if hasattr(e, "show"): # a command line that makes no sense
+        if hasattr(e, "show"):  # a command line that makes no sense
             e.show()
             return e.exit_code
         _complain(e)
@@ -90,46 +119,64 @@ def main(
 
 # %% ../nbs/10_cli.ipynb #ff2a930a
 def clips(
-    paths:list, # files, folders, or "-" for standard input
-): # yields (path as it is shown, what `Recognizer.predict` takes or a sentence about why there is nothing)
+    paths: list,  # files, folders, or "-" for standard input
+):  # yields (path as it is shown, what `Recognizer.predict` takes or a sentence about why there is nothing)
     "The clips that some paths stand for, one after the other."
     from ser_nbdev.audio import AUDIO_SUFFIXES
+
     for path in map(str, paths):
-        if path == "-": yield path, sys.stdin.buffer.read()
-        elif not os.path.isdir(path): yield path, Path(path)
+        if path == "-":
+            yield path, sys.stdin.buffer.read() if sys.stdin else b""
+        elif not path:
+            yield path, "An empty path names nothing; give a file or a folder."
+        elif not os.path.isdir(path):
+            yield path, Path(path)
         else:
             closed = []
             walk = os.walk(path, onerror=closed.append)
-            inside = sorted(Path(top, name).relative_to(path) for top, _, names in walk for name in names
-                            if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith("."))
-            for e in closed: yield e.filename, f"{e.filename} cannot be opened ({e.strerror}); allow it."
-            for clip in inside: yield os.path.join(path, clip), Path(path, clip)
+            inside = sorted(
+                Path(top, name).relative_to(path)
+                for top, _, names in walk
+                for name in names
+                if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+            )
+            for e in closed:
+                yield e.filename, f"{e.filename} cannot be opened ({e.strerror}); allow it."
+            for clip in inside:
+                yield os.path.join(path, clip), Path(path, clip)
             if not inside and not closed:
                 yield path, f"{path} holds no audio file; name one with wav, flac, mp3, m4a or the like."
 
 # %% ../nbs/10_cli.ipynb #f2b894ef
 def _colored(text, label):
     "`text` in the colour of a label, on a terminal that shows colours."
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb": return text
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return text
     from ser_nbdev.emotions import COLORS
-    if label not in COLORS: return text
+
+    if label not in COLORS:
+        return text
     r, g, b = bytes.fromhex(COLORS[label][1:])
     return f"\x1b[38;2;{r};{g};{b}m{text}\x1b[0m"
 
 
 def _bar(share, width=24):
     "A share of 1 as a bar; plain signs where the terminal's encoding has no better ones."
-    try: "█▏".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError: return "#" * round(share * width)
+    try:
+        "█▏".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#" * round(share * width)
     eighths = round(share * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 # %% ../nbs/10_cli.ipynb #ad236a1f
 def _row(path, wide, answer=None, error=None):
     "One line of the table for people."
-    if error: return f"{path:<{wide}}  {error}"
+    name = f"{_shown(path):<{wide}}"
+    if error:
+        return f"{name}  {_shown(error.removeprefix(path).strip())}"
     bar = _colored(_bar(answer.confidence), answer.emotion)
-    return f"{path:<{wide}}  {answer.emotion:<9} {answer.confidence:>6.1%}  {bar}"
+    return f"{name}  {answer.emotion:<9} {answer.confidence:>6.1%}  {bar}"
 
 
 def _line(path, answer=None, error=None):
@@ -138,16 +185,19 @@ def _line(path, answer=None, error=None):
 
 # %% ../nbs/10_cli.ipynb #72c0a73e
 def answers(
-    named:list, # (path, source or sentence) as `clips` gives them
-    recognizer, # a `serving.Recognizer`
-    max_seconds:float, # longer clips are refused
-): # yields (path, prediction or None, error or None)
+    named: list,  # (path, source or sentence) as `clips` gives them
+    recognizer,  # a `serving.Recognizer`
+    max_seconds: float,  # longer clips are refused
+):  # yields (path, prediction or None, error or None)
     "An answer or an error for each clip."
     from ser_nbdev.audio import AudioError
+
     for path, source in named:
-        if isinstance(source, str): yield path, None, source
+        if isinstance(source, str):
+            yield path, None, source
         else:
-            try: yield path, recognizer.predict(source, max_seconds=max_seconds), None
+            try:
+                yield path, recognizer.predict(source, max_seconds=max_seconds), None
             except AudioError as e:
                 yield path, None, f"{'standard input' if path == '-' else path} {e.problem}"
 
@@ -155,74 +205,88 @@ def answers(
 def _predict(named, bundle, max_seconds, as_json):
     "Print an answer or an error for each clip, as it comes; return the exit status."
     from ser_nbdev import serving
+
     recognizer, failed = serving.Recognizer(bundle), 0
-    wide = min(60, max((len(path) for path, _ in named), default=0))
+    wide = min(60, max((len(_shown(path)) for path, _ in named), default=0))
     for path, answer, error in answers(named, recognizer, max_seconds or serving.MAX_SECONDS):
         failed += error is not None
-        shown = error.removeprefix(path).strip() if error and not as_json else error
-        print(_line(path, answer, error) if as_json else _row(path, wide, answer, shown), flush=True)
-    if failed and len(named) > 1: _note(f"ser: {failed} of {len(named)} could not be read.")
+        print(_line(path, answer, error) if as_json else _row(path, wide, answer, error), flush=True)
+    if failed and len(named) > 1:
+        _note(f"ser: {failed} of {len(named)} could not be read.")
     return 1 if failed else 0
 
 # %% ../nbs/10_cli.ipynb #4c859fb1
-_BUNDLE = typer.Option(None, "--bundle", "-b",
-                       help="Folder or name of a bundle; by default the one that ships.")
+_BUNDLE = typer.Option(
+    None, "--bundle", "-b", help="Folder or name of a bundle; by default the one that ships."
+)
 _PATHS = typer.Argument(None, help="Audio files, folders, or - for standard input; if none, samples.")
-_LONGEST = typer.Option(None, "--max-seconds", min=0.1, show_default=False,
-                        help="Refuse clips that are longer.  [default: 600]")
+_LONGEST = typer.Option(
+    None, "--max-seconds", min=0.1, show_default=False, help="Refuse clips that are longer.  [default: 600]"
+)
 
 
 @app.command()
 def predict(
-    paths:list[str]=_PATHS,
-    as_json:bool=typer.Option(False, "--json", help="One JSON object a line instead of a table."),
-    bundle:str=_BUNDLE,
-    max_seconds:float=_LONGEST,
+    paths: list[str] = _PATHS,
+    as_json: bool = typer.Option(False, "--json", help="One JSON object a line instead of a table."),
+    bundle: str = _BUNDLE,
+    max_seconds: float = _LONGEST,
 ):
     "Say the emotion of clips. Status 1 if one of them cannot be read; the others are answered."
     if not paths:
         from ser_nbdev.serving import samples
+
         _note("No path was given, so these are the bundled samples, spoken by a synthesiser.")
         named = [(str(path) if as_json else path.name, path) for path in samples()]
-    else: named = list(clips(paths))
+    else:
+        named = list(clips(paths))
     return _predict(named, bundle, max_seconds, as_json)
 
 # %% ../nbs/10_cli.ipynb #09a69547
 @app.command()
 def serve(
-    host:str=typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 lets other machines in."),
-    port:int=typer.Option(8000, min=0, max=65535, help="Port to listen on; 0 takes any that is free."),
-    bundle:str=_BUNDLE,
+    host: str = typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 lets other machines in."),
+    port: int = typer.Option(8000, min=0, max=65535, help="Port to listen on; 0 takes any that is free."),
+    bundle: str = _BUNDLE,
 ):
     "Serve the page, and POST /predict for programs, until Ctrl-C."
     from ser_nbdev.serving import Recognizer
     from ser_nbdev.webapp.server import serve
+
     serve(Recognizer(bundle), host, port, say=lambda line: print(line, flush=True))
 
 
 @app.command()
-def card(bundle:str=_BUNDLE):
+def card(bundle: str = _BUNDLE):
     "Print the card of a bundle: what it learnt from, its figures and limits."
     from ser_nbdev.serving import Bundle
+
     print((Bundle(bundle).folder / "card.md").read_text(encoding="utf-8").rstrip())
 
 # %% ../nbs/10_cli.ipynb #9d139dec
 corpora_app = typer.Typer(rich_markup_mode=None, help="List, check, fetch or synthesise corpora.")
 app.add_typer(corpora_app, name="corpora")
 _ROOT = typer.Argument(None, help="Folder that holds the corpora; $SER_DATA_DIR if not given.")
-_CORPUS = typer.Option(None, "--corpus", "-c", show_default=False,
-                       help="Name of a corpus, several times for several.  [default: all that are there]")
+_CORPUS = typer.Option(
+    None,
+    "--corpus",
+    "-c",
+    show_default=False,
+    help="Name of a corpus, several times for several.  [default: all that are there]",
+)
 
 
 @corpora_app.callback(invoke_without_command=True)
-def _corpora(ctx:typer.Context):
-    if ctx.invoked_subcommand is None: return list_corpora()
+def _corpora(ctx: typer.Context):
+    if ctx.invoked_subcommand is None:
+        return list_corpora()
 
 # %% ../nbs/10_cli.ipynb #e263e479
 @corpora_app.command("list")
 def list_corpora():
     "The corpora that the library knows, and how each is had."
     from ser_nbdev.corpora import CORPORA, SOURCES
+
     for name, c in CORPORA.items():
         how = "made by demo" if name == "demo" else "fetch" if name in SOURCES else "on request"
         size = f"{c.clips:>5} clips {len(c.speakers):>3} speakers"
@@ -231,39 +295,45 @@ def list_corpora():
 
 @corpora_app.command()
 def verify(
-    root:str=_ROOT, corpus:list[str]=_CORPUS,
-    decode:bool=typer.Option(True, help="Open every file; without it, broken ones are not found."),
-    checksums:bool=typer.Option(False, "--checksums", help="Compare with MANIFEST.sha256 in the folder."),
-    details:bool=typer.Option(False, "--details", help="Add counts by speaker and emotion."),
+    root: str = _ROOT,
+    corpus: list[str] = _CORPUS,
+    decode: bool = typer.Option(True, help="Open every file; without it, broken ones are not found."),
+    checksums: bool = typer.Option(False, "--checksums", help="Compare with MANIFEST.sha256 in the folder."),
+    details: bool = typer.Option(False, "--details", help="Add counts by speaker and emotion."),
 ):
     "Found, expected, broken and duplicate clips. Status 1 if a file is broken, changed or lost."
     from ser_nbdev import corpora
+
     how = dict(decode=decode, checksums=checksums, progress=sys.stderr.isatty())
     found = corpora.verify(root, corpus or None, **how)
-    if details: print(found.counts.to_string(index=False) + "\n")
+    if details:
+        print(found.counts.to_string(index=False) + "\n")
     print(found)
     bad = found.problems[found.problems.problem.isin(["broken", "changed", "lost"])]
-    for row in bad.itertuples(): _note(f"{row.problem}: {row.path}: {row.detail}")
+    for row in bad.itertuples():
+        _note(f"{row.problem}: {row.path}: {row.detail}")
     return 1 if len(bad) else 0
 
 # %% ../nbs/10_cli.ipynb #06221989
 @corpora_app.command()
 def fetch(
-    corpus:str=typer.Argument(help="tess, ravdess or emodb; for another the answer says how it is had."),
-    folder:str=typer.Option(None, help="Where its folder goes; $SER_DATA_DIR if not given."),
-    url:str=typer.Option(None, help="Another address of the archive, such as a mirror."),
-    checksum:str=typer.Option("published", help="Of the archive, such as md5:...; none takes any."),
+    corpus: str = typer.Argument(help="tess, ravdess or emodb; for another the answer says how it is had."),
+    folder: str = typer.Option(None, help="Where its folder goes; $SER_DATA_DIR if not given."),
+    url: str = typer.Option(None, help="Another address of the archive, such as a mirror."),
+    checksum: str = typer.Option("published", help="Of the archive, such as md5:...; none takes any."),
 ):
     "Download a corpus, check it, unpack it; broken off, it goes on where it stopped."
     from ser_nbdev import corpora
+
     known = None if checksum == "none" else checksum
     print(corpora.fetch(corpus, folder, url, known, progress=sys.stderr.isatty()))
 
 
 @corpora_app.command()
-def demo(folder:str=typer.Argument(None, help="Where the files go; the user's cache if not given.")):
+def demo(folder: str = typer.Argument(None, help="Where the files go; the user's cache if not given.")):
     "Synthesise the demo corpus: it shows the machinery at work, and no figure of it means anything."
     from ser_nbdev import corpora
+
     table = corpora.demo(folder)
     print(f"{len(table)} synthetic clips in {Path(table.path[0]).parent}")
 
@@ -273,64 +343,89 @@ _PROTOCOLS = "random, word, speaker, leave-one-speaker-out, leave-one-corpus-out
 
 @app.command()
 def audit(
-    table:str=typer.Argument(metavar="TABLE.csv",
-                              help="Columns path, split, and speaker, text, corpus if known."),
-    protocol:str=typer.Option("random", "--protocol", "-p", help=f"What it claims to be: {_PROTOCOLS}"),
-    sound:bool=typer.Option(True, help="Compare the recordings too, not only the names."),
-    as_json:bool=typer.Option(False, "--json", help="One JSON object instead of text."),
+    table: str = typer.Argument(
+        metavar="TABLE.csv", help="Columns path, split, and speaker, text, corpus if known."
+    ),
+    protocol: str = typer.Option("random", "--protocol", "-p", help=f"What it claims to be: {_PROTOCOLS}"),
+    sound: bool = typer.Option(True, help="Compare the recordings too, not only the names."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object instead of text."),
 ):
     "Say what the sides of a split share. Status 1 if they share what they must not, or nobody can tell."
     from ser_nbdev import splits
+
     found = splits.audit_table(table, content=sound, progress=sys.stderr.isatty())
     leaks = []
     for pair, one in found.audits.items():
-        try: splits.check(one, protocol)
-        except splits.LeakError as e: leaks.append(f"{pair}: {e}")
+        try:
+            splits.check(one, protocol)
+        except splits.LeakError as e:
+            leaks.append(f"{pair}: {e}")
     if n := len(found.unreadable):
         leaks.append(f"{n} files could not be read and were not compared; --no-sound compares names alone.")
     plain = {**found.to_dict(), "protocol": protocol, "leaks": leaks}
     print(json.dumps(plain, indent=1) if as_json else found)
-    for leak in leaks: _note(f"ser: {leak}")
+    for leak in leaks:
+        _note(f"ser: {leak}")
     return 1 if leaks else 0
 
 # %% ../nbs/10_cli.ipynb #3d961595
-@contextmanager
-def _hushed():
-    "Keep from the terminal what TensorFlow's C++ writes to stderr while it starts; exceptions come through."
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere: os.dup2(nowhere.fileno(), 2)
-    try: yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _workshop():
-    "The training module, which brings TensorFlow along."
-    with _hushed(): from ser_nbdev import training
+    "The training module, which brings TensorFlow along; what that has to say while it starts is left out."
+    from ser_nbdev.serving import hushed
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with hushed():
+        from ser_nbdev import training
     return training
 
 # %% ../nbs/10_cli.ipynb #d09f8fb1
 def _clips_to_learn(root, corpus, demo):
     "The corpus table that a command line asks for."
     from ser_nbdev import corpora
-    if not demo: return corpora.table(root, corpus or None)
+
+    if not demo:
+        return corpora.table(root, corpus or None)
     _note("The demo corpus is synthetic: what is learnt from it, and any figure, means nothing.")
     return corpora.demo()
 
 
-def _recipe(file, epochs, seed):
-    "The recipe in a JSON file, or the usual one, with what the command line changes."
-    from dataclasses import replace
+def _recipe(file, changes, table):
+    "The recipe in a JSON file, or the usual one, with what the command line changes and what `table` needs."
     training = _workshop()
-    try: settings = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    try:
+        settings = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     except ValueError as e:
         raise training.TrainingError(f"{file} is not JSON ({e}): write it anew.") from None
     if not isinstance(settings, dict):
         raise training.TrainingError(f"{file} is no JSON object: give settings and their values.")
-    changed = {key: value for key, value in {"epochs": epochs, "seed": seed}.items() if value is not None}
-    return replace(training.recipe_from_dict(settings), **changed)
+    settings = _validation(table) | settings | {k: v for k, v in changes.items() if v is not None}
+    try:
+        return training.recipe_from_dict(settings)
+    except (TypeError, ValueError) as e:
+        raise training.TrainingError(f"{file or 'The command line'}: {e}") from None
+
+# %% ../nbs/10_cli.ipynb #c3092c37
+def _without_copies(table, cache):
+    "One clip of each recording, and a note about the others."
+    from ser_nbdev import splits
+
+    kept = splits.drop_duplicates(table, cache=Path(cache, "heard"), progress=sys.stderr.isatty())
+    if gone := sorted(set(table.path) - set(kept.path)):
+        names = ", ".join(Path(path).name for path in gone[:3]) + ", ..." * (len(gone) > 3)
+        _note(f"Left out, because the same recording is there under another name: {len(gone)} ({names}).")
+    return kept
+
+
+def _validation(table):
+    "By what validation is held out, where it cannot be by text."
+    from ser_nbdev import splits
+
+    texts = splits.text_ids(table).nunique()
+    if texts >= 5:
+        return {}
+    by = "speaker" if table.speaker.nunique() >= 5 else "random"
+    _note(f"Validation is held out by {by}: {texts} texts are too few to part with one.")
+    return {"validation_by": by}
 
 # %% ../nbs/10_cli.ipynb #e2dce05b
 _DEMO = typer.Option(False, "--demo", help="Take the synthetic demo corpus.")
@@ -342,60 +437,103 @@ _CACHE = typer.Option("runs/cache", help="Where features are kept between runs."
 
 @app.command()
 def train(
-    root:str=_ROOT, corpus:list[str]=_CORPUS, demo:bool=_DEMO,
-    recipe:str=_RECIPE, epochs:int=_EPOCHS, seed:int=_SEED,
-    folder:str=typer.Option("runs/lstm", help="Where the state is kept; the command goes on from there."),
-    out:str=typer.Option("runs/lstm/bundle", help="Where the bundle goes."),
-    cache:str=_CACHE,
+    root: str = _ROOT,
+    corpus: list[str] = _CORPUS,
+    demo: bool = _DEMO,
+    recipe: str = _RECIPE,
+    epochs: int = _EPOCHS,
+    seed: int = _SEED,
+    folder: str = typer.Option("runs/lstm", help="Where the state is kept; the command goes on from there."),
+    out: str = typer.Option("runs/lstm/bundle", help="Where the bundle goes."),
+    cache: str = _CACHE,
 ):
     "Train the LSTM on corpora and write a bundle, which ser predict --bundle takes."
-    from ser_nbdev import features, splits
+    from ser_nbdev import features, serving, splits
+
     table, training = _clips_to_learn(root, corpus, demo), _workshop()
-    trained = training.train(table, _recipe(recipe, epochs, seed), folder, cache=features.FeatureCache(cache))
+    recipe = _recipe(recipe, dict(epochs=epochs, seed=seed), table)
+    table, kept = _without_copies(table, cache), features.FeatureCache(cache)
+    trained = training.train(table, recipe, folder, cache=kept)
     print(splits.audit(trained.train, trained.validation))
-    with _hushed(): made = training.export_bundle(trained, out)
+    with serving.hushed():
+        made = training.export_bundle(trained, out, cache=kept)
     print(f"The bundle is in {made.folder}")
 
 # %% ../nbs/10_cli.ipynb #f09e4d9e
-def _judge(table, bundle):
+def _against_memory(card, table, cache):
+    "The audit of `table` against what the card of a bundle remembers, and a note; None if it remembers nothing."
+    from ser_nbdev import splits
+
+    training = card.get("training")
+    memory = training.get("memory") if isinstance(training, dict) else None
+    if not memory:
+        _note("The card does not keep what the bundle learnt from: it may know these very clips.")
+        return None
+    found = splits.audit_memory(memory, table, cache=cache and Path(cache, "heard"))
+    if n := found.touched["identical"]:
+        _note(f"The bundle learnt from {n} of these {len(table)} clips: of others the figure says nothing.")
+    return found
+
+# %% ../nbs/10_cli.ipynb #30d6cb96
+def _judge(table, bundle, cache):
     "A report of what a bundle says about a table, and whether clips were left out that cannot be read."
     from tqdm import tqdm
     from ser_nbdev import evaluation, serving
+
     recognizer = serving.Recognizer(bundle)
     known = table[table.emotion.isin(recognizer.labels)].reset_index(drop=True)
-    if n := len(table) - len(known): _note(f"{n} clips have a label that the bundle does not know; left out.")
+    if n := len(table) - len(known):
+        _note(f"{n} clips have a label that the bundle does not know; left out.")
     heard, rows = [], []
     asked = answers([(path, Path(path)) for path in known.path], recognizer, serving.MAX_SECONDS)
     for i, (path, answer, error) in enumerate(tqdm(asked, total=len(known), disable=not sys.stderr.isatty())):
-        if error: _note(f"ser: {error}")
-        else: heard.append(list(answer.probabilities.values())), rows.append(i)
-    name = recognizer.bundle.card.get("name", recognizer.bundle.folder.name)
-    _note("Whether the bundle learnt from these very clips stands in its card: ser card.")
-    report = evaluation.evaluate(known.iloc[rows], heard, recognizer.labels, protocol=f"{name} as it is")
+        if error:
+            _note(f"ser: {error}")
+        else:
+            heard.append(list(answer.probabilities.values())), rows.append(i)
+    if not rows:
+        raise evaluation.EvaluationError("The bundle can judge none of these clips: give others.")
+    card, judged = recognizer.bundle.card, known.iloc[rows]
+    audit = _against_memory(card, judged, cache)
+    how = f"{card.get('name', recognizer.bundle.folder.name)} as it is"
+    if audit is None:
+        how += ", which does not say what it learnt from"
+    report = evaluation.evaluate(judged, heard, recognizer.labels, protocol=how, audit=audit)
     return report, len(rows) < len(known)
 
 # %% ../nbs/10_cli.ipynb #15d4d2b0
 @app.command()
 def evaluate(
-    root:str=_ROOT, corpus:list[str]=_CORPUS, demo:bool=_DEMO, bundle:str=_BUNDLE,
-    protocol:str=typer.Option(None, "--protocol", "-p", help=f"Train and test anew by: {_PROTOCOLS}"),
-    folds:int=typer.Option(5, min=2, help="Of random, word and speaker."),
-    baseline:bool=typer.Option(False, "--baseline", help="With --protocol: the baseline's network."),
-    recipe:str=_RECIPE, epochs:int=_EPOCHS, seed:int=_SEED, cache:str=_CACHE,
-    folder:str=typer.Option("runs/evaluate", help="Where each fold keeps its state."),
-    report:str=typer.Option(None, help="Folder for the report: Markdown, JSON, pictures."),
+    root: str = _ROOT,
+    corpus: list[str] = _CORPUS,
+    demo: bool = _DEMO,
+    bundle: str = _BUNDLE,
+    protocol: str = typer.Option(None, "--protocol", "-p", help=f"Train and test anew by: {_PROTOCOLS}"),
+    folds: int = typer.Option(5, min=2, help="Of random, word and speaker."),
+    baseline: bool = typer.Option(False, "--baseline", help="With --protocol: the baseline's network."),
+    recipe: str = _RECIPE,
+    epochs: int = _EPOCHS,
+    seed: int = _SEED,
+    cache: str = _CACHE,
+    folder: str = typer.Option("runs/evaluate", help="Where each fold keeps its state."),
+    report: str = typer.Option(None, help="Folder for the report: Markdown, JSON, pictures."),
 ):
     "Judge a bundle on labelled clips, or train and test anew by a protocol."
     from ser_nbdev import features
+
     table = _clips_to_learn(root, corpus, demo)
-    if protocol is None: judged, failed = _judge(table, bundle)
+    if protocol is None:
+        judged, failed = _judge(table, bundle, cache)
     else:
         training, kept = _workshop(), features.FeatureCache(cache)
-        made = _recipe(recipe, epochs, seed)
+        made = _recipe(recipe, dict(epochs=epochs, seed=seed), table)
+        table = _without_copies(table, cache)
         fit = training.fit_lstm(made, cache=kept)
-        if baseline: fit = training.fit_baseline(epochs or 50, seed=made.seed, cache=kept)
+        if baseline:
+            fit = training.fit_baseline(epochs or 50, seed=made.seed, cache=kept)
         judged = training.cross_validate(table, protocol, fit, folder, folds=folds, seed=made.seed)
         failed = False
     print(judged.to_markdown())
-    if report: print(f"Kept in {judged.save(report)}")
+    if report:
+        print(f"Kept in {judged.save(report)}")
     return 1 if failed else 0

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -202,6 +204,63 @@ def test_names_that_are_no_text(tmp_path):
     assert os.fsencode(lines(ser("predict", "--json", tmp_path))[0]["path"]) == path
 
 
+def test_a_name_cannot_break_a_line_or_colour_the_terminal(tmp_path):
+    name = "so\nund\x1b[31m \u202e ü.flac"
+    (tmp_path / name).write_bytes(SAMPLES[0].read_bytes())
+    done = ser("predict", name, "no\nwhere.wav", "", cwd=tmp_path)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 3 and "\x1b" not in done.stdout
+    assert done.stdout.startswith(r"so\nund\x1b[31m \u202e ü.flac ") and "An empty path" in done.stdout
+    assert [line["path"] for line in lines(ser("predict", "--json", tmp_path))] == [str(tmp_path / name)]
+    assert is_one_sentence(ser("predict", "--bundle", "no\nwhere", SAMPLES[0]).stderr)
+
+
+def test_files_that_are_no_good_cost_the_others_nothing(tmp_path):
+    clip, rate = sf.read(SAMPLES[0], dtype="float32")
+    sf.write(tmp_path / "nan.wav", np.where(np.arange(len(clip)) == 9, np.nan, clip), rate, subtype="FLOAT")
+    sf.write(tmp_path / "half-an-hour.wav", np.resize(clip, 1800 * rate), rate)
+    (tmp_path / "zero.wav").touch()
+    with open(tmp_path / "huge.wav", "wb") as huge:
+        huge.truncate(3 * 2**30)  # a hole, that takes no room
+    (tmp_path / "x.flac").write_bytes(SAMPLES[0].read_bytes())
+    said = {Path(x["path"]).stem: x.get("error") for x in lines(ser("predict", "--json", tmp_path))}
+    causes = {"nan": "NaN", "half-an-hour": "longer than 600 s", "zero": "no bytes", "huge": "is not audio"}
+    assert said.pop("x") is None and said.keys() == causes.keys()
+    assert all(causes[name] in said[name] for name in causes)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
+def test_closed_streams_and_a_full_disk():
+    for close in (">&-", "2>&-", ">&- 2>&-", "<&-"):
+        done = subprocess.run(f"{shlex.join([*SER, 'predict', str(SAMPLES[0])])} {close}", shell=True)
+        assert done.returncode == 0, close
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            run = subprocess.run([*SER, "card"], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert run.returncode == 1 and is_one_sentence(run.stderr)
+
+
+def broken_card(folder):
+    (folder / "card.json").write_text("{")
+
+
+def no_model(folder):
+    (folder / "model.tflite").unlink()
+
+
+def changed_model(folder):
+    with open(folder / "model.tflite", "ab") as model:
+        model.write(b"x")
+
+
+@pytest.mark.parametrize("spoil", [broken_card, no_model, changed_model, shutil.rmtree])
+def test_a_broken_bundle_is_one_sentence(tmp_path, spoil):
+    bundle = shutil.copytree(serving.Bundle().folder, tmp_path / "mine")
+    spoil(bundle)
+    for command in (["predict", SAMPLES[0]], ["card"]):
+        done = ser(*command, "--bundle", bundle)
+        assert done.returncode == 1 and not done.stdout and is_one_sentence(done.stderr), done.stderr
+
+
 def test_max_seconds():
     done = ser("predict", "--json", "--max-seconds", 0.5, SAMPLES[0])
     assert done.returncode == 1 and "longer than 0.5 s" in lines(done)[0]["error"]
@@ -316,7 +375,9 @@ def test_audit(tmp_path):
         and len(json.loads(done.stdout)["leaks"]) == 1
     )
     table.write_text("\n".join([*rows, "gone.flac,test,y,bye"]))
-    assert ser("audit", table).returncode == 1 and ser("audit", table, "--no-sound").returncode == 0
+    assert ser("audit", table).returncode == 1
+    done = ser("audit", table, "--no-sound")
+    assert done.returncode == 0 and done.stdout.endswith("is not known: the sound was not compared.\n")
 
 
 def test_corpora(tmp_path):
@@ -331,3 +392,46 @@ def test_corpora(tmp_path):
     next(tmp_path.rglob("*.flac")).write_bytes(b"")
     done = ser("corpora", "verify", tmp_path, "-c", "demo")
     assert done.returncode == 1 and "1 broken" in done.stdout and "broken: " in done.stderr
+
+
+def test_train_predict_evaluate(tmp_path):
+    pytest.importorskip("tensorflow")
+    recipe = {"units": 8, "depth": 1, "augment": None, "frontend": {"n_mfcc": 13}}
+    (tmp_path / "small.json").write_text(json.dumps(recipe))
+    how = ["--demo", "--epochs", 1, "--recipe", "small.json", "--folder", "run", "--out", "bundle"]
+    for _ in range(2):  # the second time there is nothing left to learn
+        done = ser("train", *how, "--cache", "cache", cwd=tmp_path)
+        assert done.returncode == 0 and "The bundle is in bundle" in done.stdout, done.stderr
+        assert "means nothing" in done.stderr
+        state = (tmp_path / "run" / "state.npz").stat()
+    assert state.st_mtime_ns < (tmp_path / "bundle" / "card.json").stat().st_mtime_ns
+    done = ser("predict", "--json", "--bundle", "bundle", SAMPLES[0], cwd=tmp_path)
+    assert done.returncode == 0 and lines(done)[0]["emotion"] in serving.Bundle(tmp_path / "bundle").labels
+    judge = ["evaluate", "--demo", "--bundle", "bundle", "--cache", "cache"]
+    done = ser(*judge, "--report", "report", cwd=tmp_path)
+    assert done.returncode == 0 and "140 of these 140 clips" in done.stderr, done.stderr
+    assert "`bundle as it is`" in done.stdout and "140 identical recordings" in done.stdout
+    assert (
+        json.loads((tmp_path / "report" / "report.json").read_text())["audit"]["identical"]["shared"] == 140
+    )
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    del card["training"]["memory"]
+    (tmp_path / "bundle" / "card.json").write_text(json.dumps(card))
+    done = ser(*judge, cwd=tmp_path)
+    assert done.returncode == 0 and "which does not say what it learnt from`" in done.stdout
+
+
+def test_what_cannot_be_learnt_from_is_one_sentence(tmp_path):
+    pytest.importorskip("tensorflow")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "wrong.json").write_text('{"frontend": {"kind": "magic"}}')
+    for args in (
+        ["train", "nowhere"],
+        ["train", "empty"],
+        ["train", "--demo", "--recipe", "wrong.json"],
+        ["evaluate", "--demo", "--protocol", "leave-one-corpus-out"],
+    ):
+        done = ser(*args, cwd=tmp_path)
+        said = done.stderr.splitlines()
+        assert done.returncode == 1 and said[-1].startswith("ser: ") and said[-1].endswith("."), done.stderr
+        assert len(said) == 1 + ("--demo" in args)
