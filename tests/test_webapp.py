@@ -249,9 +249,7 @@ def test_the_card_is_a_click_away(client):
 
 def test_a_card_is_rendered_and_never_obeyed():
     html = str(
-        rendered(
-            "# A\n\n| a | b |\n| - | -: |\n| x | 1 |\n\n<script>f()</script> [l](javascript:f()) **b**"
-        )
+        rendered("# A\n\n| a | b |\n| - | -: |\n| x | 1 |\n\n<script>f()</script> [l](javascript:f()) **b**")
     )
     assert "<h1>A</h1>" in html and '<td class="to-right">1</td>' in html and "<strong>b</strong>" in html
     assert "<script" not in html and "href" not in html and "style=" not in html
