@@ -41,6 +41,8 @@ def _digest(content: bytes) -> str:
 def _locate(source) -> Path:
     "The folder of a bundle given by path or, for the bundles that ship inside the package, by name."
     folder = Path(source)
+    if not str(source):
+        raise BundleError("An empty name is no bundle: give the folder of one, or leave it out.")
     if not folder.is_dir() and (BUNDLES / str(source)).is_dir():
         folder = BUNDLES / str(source)
     if not folder.is_dir():
@@ -89,7 +91,7 @@ class Bundle:
         | Path
         | None = None,  # a folder, or the name of a bundle that ships here; None: the default one
     ):
-        self.folder = _locate(source or DEFAULT_BUNDLE)
+        self.folder = _locate(DEFAULT_BUNDLE if source is None else source)
         self.card = _read_card(self.folder)
         for name, expected in self.card["checksums"].items():
             path = self.folder / Path(name).name
@@ -103,8 +105,15 @@ class Bundle:
             if name == "model.tflite":
                 self._model = content
         self.labels = tuple(self.card["labels"])
-        self.temperature = float(self.card["calibration"].get("temperature", 1.0))
-        self.frontend = Frontend.from_dict(self.card["features"])
+        try:
+            self.temperature = float(self.card["calibration"].get("temperature", 1.0))
+            self.frontend = Frontend.from_dict(self.card["features"])
+        except (TypeError, ValueError) as e:
+            raise BundleError(f"{self.folder}: the card is broken ({e}): get the bundle again.") from e
+        if not 0 < self.temperature < math.inf:
+            raise BundleError(
+                f"{self.folder}: the card has a temperature of {self.temperature}: get it again."
+            )
         self._open()
 
 # %% ../nbs/08_serving.ipynb #9990204a
@@ -247,7 +256,7 @@ class Recognizer:
         return self.bundle.labels
 
 # %% ../nbs/08_serving.ipynb #7ef10a36
-WINDOW = 8.0  # seconds heard at once
+WINDOW = 5.0  # seconds heard at once
 MAX_SECONDS = 600.0  # of a clip, unless the caller says otherwise
 
 
