@@ -43,6 +43,7 @@ def readme(notebook: Path) -> str:
     from nbconvert import MarkdownExporter
 
     page = nbformat.read(notebook, as_version=4)
+    page.metadata["language_info"] = {"name": "python"}
     page.cells = [cell for cell in page.cells if not re.match(r"#\| *hide", cell.source)]
     for cell in page.cells:
         if re.match(r"#\| *echo: *false", cell.source):
