@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from common import pin_threads, store
@@ -72,7 +74,10 @@ def per_clip(paths, model_file):
     def theirs(path):
         x, rate = librosa.load(path, duration=3, offset=0.5)
         mfcc = np.mean(librosa.feature.mfcc(y=x, sr=rate, n_mfcc=40).T, axis=0)
-        return np.argmax(model.predict(mfcc.reshape(1, 40, 1), verbose=0))
+        with redirect_stdout(
+            StringIO()
+        ):  # its progress bar, which the app leaves on, goes to the server's log
+            return np.argmax(model.predict(mfcc.reshape(1, 40, 1)))
 
     took = {"ours": [], "baseline": []}
     for i, path in enumerate([paths[0]] * 3 + paths):

@@ -6,11 +6,13 @@
 __all__ = ['baseline_lstm', 'pad', 'AttentionPooling', 'emotion_lstm', 'litert_run', 'to_litert']
 
 # %% ../nbs/05_model.ipynb #64acc4aa
+import logging
 import os
 from contextlib import redirect_stdout
 from io import StringIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # less of TensorFlow's start-up chatter
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would warn of each new length of clip
 
 import keras
 import numpy as np
@@ -151,7 +153,6 @@ def to_litert(
     Raises `ValueError` if any probability differs by more than `tolerance`."""
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # or it reports every temporary file
     n_features = model.input_shape[-1]
     with redirect_stdout(StringIO()):  # the converter tells where its temporary files lie
         content = tf.lite.TFLiteConverter.from_keras_model(_for_one_clip(model, views)).convert()
