@@ -41,14 +41,17 @@ def readme(notebook: Path) -> str:
     "README.md as nbconvert renders the home page, with links that lead from the top of the repository."
     import nbformat
     from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
 
     page = nbformat.read(notebook, as_version=4)
     page.metadata["language_info"] = {"name": "python"}
     page.cells = [cell for cell in page.cells if not re.match(r"#\| *hide", cell.source)]
     for cell in page.cells:
         if re.match(r"#\| *echo: *false", cell.source):
-            cell.transient = {"remove_source": True}
-    text, _ = MarkdownExporter().from_notebook_node(page)
+            cell.metadata["tags"] = ["remove-input"]
+    exporter = MarkdownExporter()
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags={"remove-input"}), enabled=True)
+    text, _ = exporter.from_notebook_node(page)
     text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

@@ -12,11 +12,12 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # less of TensorFlow's start-up chatter
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would warn of each new length of clip
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would warn of each new length of clip
 
 # %% ../nbs/05_model.ipynb #38b24ed5
 def baseline_lstm(
@@ -111,17 +112,89 @@ def emotion_lstm(
     return keras.Model(inputs, outputs, name="emotion_lstm")
 
 # %% ../nbs/05_model.ipynb #fef19028
+BLOCK = 8  # frames to a turn of the loop
+
+
+class _Cell(layers.Layer):
+    "An LSTM cell that goes through `BLOCK` frames in one turn; what the input contributes comes ready-made."
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.state_size, self.output_size = units, [units, units], units * BLOCK
+
+    def build(self, input_shape):
+        self.recurrent = self.add_weight(shape=(self.units, 4 * self.units), name="recurrent_kernel")
+        self.built = True
+
+    def call(self, block, states):
+        (h, c), heard = states, []
+        for frame in ops.split(block, BLOCK, axis=-1):
+            i, f, g, o = ops.split(frame + ops.matmul(h, self.recurrent), 4, axis=-1)
+            c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+            h = ops.sigmoid(o) * ops.tanh(c)
+            heard.append(h)
+        return ops.concatenate(heard, axis=-1), [h, c]
+
+# %% ../nbs/05_model.ipynb #d206d2dc
+class _BothWays(layers.Layer):
+    "What `Bidirectional(LSTM(units))` computes for clips of one length, a block of frames at a turn."
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.supports_masking = units, True  # there is nothing to mask
+        self.inputs = [layers.Dense(4 * units) for _ in range(2)]
+        self.loops = [layers.RNN(_Cell(units), return_sequences=True) for _ in range(2)]
+
+    def build(self, input_shape):
+        for project, loop in zip(self.inputs, self.loops):
+            project.build(input_shape)
+            loop.build((input_shape[0], None, BLOCK * 4 * self.units))
+        self.built = True
+
+    def take(self, layer):
+        "The weights of a `Bidirectional(LSTM)`: kernel, recurrent kernel and bias, forwards and backwards."
+        weights = layer.get_weights()
+        for project, loop, (kernel, recurrent, bias) in zip(
+            self.inputs, self.loops, (weights[:3], weights[3:])
+        ):
+            project.set_weights([kernel, bias])
+            loop.set_weights([recurrent])
+
+    def call(self, x, mask=None):
+        clips, frames = x.shape[0], ops.shape(x)[1]
+        turns, heard = (frames + BLOCK - 1) // BLOCK, []
+        for backwards, (project, loop) in enumerate(zip(self.inputs, self.loops)):
+            z = project(ops.flip(x, axis=1) if backwards else x)
+            z = ops.concatenate([z, ops.zeros((clips, BLOCK - 1, 4 * self.units))], axis=1)[
+                :, : turns * BLOCK
+            ]
+            y = loop(ops.reshape(z, (clips, turns, BLOCK * 4 * self.units)))
+            y = ops.reshape(y, (clips, turns * BLOCK, self.units))[:, :frames]
+            heard.append(ops.flip(y, axis=1) if backwards else y)
+        return ops.concatenate(heard, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return *input_shape[:2], 2 * self.units
+
+# %% ../nbs/05_model.ipynb #d77aeecb
 def _for_one_clip(model, views):
     "The same network for the views of one clip, which are of one length, so that there is nothing to mask."
 
     def copy(layer):
         if isinstance(layer, layers.Masking):
             return layers.Identity(name=layer.name)
+        if isinstance(layer, layers.Bidirectional):
+            return _BothWays(layer.forward_layer.units, name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
     inputs = keras.Input(batch_shape=(views, None, model.input_shape[-1]), name="frames")
     twin = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
-    twin.set_weights(model.get_weights())
+    for layer in model.layers[1:]:
+        same = twin.get_layer(layer.name)
+        if isinstance(same, _BothWays):
+            same.take(layer)
+        else:
+            same.set_weights(layer.get_weights())
     return twin
 
 # %% ../nbs/05_model.ipynb #ebd598cd
