@@ -165,11 +165,11 @@ class _BothWays(layers.Layer):
         turns, heard = (frames + BLOCK - 1) // BLOCK, []
         for backwards, (project, loop) in enumerate(zip(self.inputs, self.loops)):
             z = project(ops.flip(x, axis=1) if backwards else x)
-            z = ops.concatenate([z, ops.zeros((clips, BLOCK - 1, 4 * self.units))], axis=1)[
-                :, : turns * BLOCK
-            ]
+            z = ops.concatenate([z, ops.zeros((clips, BLOCK - 1, 4 * self.units))], axis=1)
+            z = ops.slice(z, (0, 0, 0), (clips, turns * BLOCK, 4 * self.units))
             y = loop(ops.reshape(z, (clips, turns, BLOCK * 4 * self.units)))
-            y = ops.reshape(y, (clips, turns * BLOCK, self.units))[:, :frames]
+            y = ops.reshape(y, (clips, turns * BLOCK, self.units))
+            y = ops.slice(y, (0, 0, 0), (clips, frames, self.units))
             heard.append(ops.flip(y, axis=1) if backwards else y)
         return ops.concatenate(heard, axis=-1)
 
