@@ -12,7 +12,7 @@ import hashlib, io, json, os, time, warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from math import ceil, factorial
+from math import ceil, factorial, gcd
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,9 @@ from fastcore.basics import patch
 from .audio import SAMPLE_RATE, load, resample
 
 # %% ../nbs/03_features.ipynb #c0934a89
+BLOCK = 32  # frames at a time
+
+
 @lru_cache(maxsize=32)
 def _hann(n):
     "Periodic Hann window of `n` samples, float64."
@@ -49,9 +52,9 @@ def spectrogram(
     clip = np.pad(_check(clip), n_fft // 2, mode=pad)
     frames = np.lib.stride_tricks.sliding_window_view(clip, n_fft)[::hop]
     power = np.empty((len(frames), n_fft // 2 + 1), np.float32)
-    for i in range(0, len(frames), 64):  # blocks stay in the processor's cache: twice as fast
-        z = np.fft.rfft(frames[i : i + 64] * _hann(n_fft))
-        power[i : i + 64] = z.real**2 + z.imag**2
+    for i in range(0, len(frames), BLOCK):
+        z = np.fft.rfft(frames[i : i + BLOCK] * _hann(n_fft))
+        power[i : i + BLOCK] = z.real**2 + z.imag**2
     return power
 
 # %% ../nbs/03_features.ipynb #3f057b7d
@@ -117,10 +120,9 @@ def _to_mel(power, *settings):
     "`power @ mel_filters(*settings)`, in blocks."
     bins, weights, starts = _triangles(*settings)
     mel = np.empty((len(power), len(starts)), np.float32)
-    for i in range(0, len(power), 64):
-        np.add.reduceat(
-            np.take(power[i : i + 64], bins, axis=1) * weights, starts, axis=1, out=mel[i : i + 64]
-        )
+    for i in range(0, len(power), BLOCK):
+        some = slice(i, i + BLOCK)
+        np.add.reduceat(np.take(power[some], bins, axis=1) * weights, starts, axis=1, out=mel[some])
     return mel
 
 # %% ../nbs/03_features.ipynb #67d5dd5e
@@ -161,8 +163,9 @@ def dct_matrix(
 
 def _cepstrum(db, n_mfcc):
     "The first `n_mfcc` cosine coefficients of each row; in blocks so small that BLAS keeps to one thread."
-    matrix = dct_matrix(db.shape[1], n_mfcc)
-    return np.concatenate([db[i : i + 64] @ matrix for i in range(0, len(db), 64)]).astype(np.float32)
+    matrix, rows = dct_matrix(db.shape[-1], n_mfcc), db.reshape(-1, db.shape[-1])
+    x = np.concatenate([rows[i : i + 64] @ matrix for i in range(0, len(rows), 64)])
+    return x.astype(np.float32).reshape(*db.shape[:-1], n_mfcc)
 
 
 def mfcc(
@@ -197,26 +200,31 @@ def _slope_weights(width, order):
 
 # %% ../nbs/03_features.ipynb #0dd8f488
 def deltas(
-    x: np.ndarray,  # features, shape (frames, n)
+    x: np.ndarray,  # features, shape (..., frames, n)
     width: int = 9,  # frames that a slope is measured over, odd
     order: int = 1,  # 1: slope, 2: curvature
-) -> np.ndarray:  # shape (frames, n), float32
+) -> np.ndarray:  # of the same shape, float32
     "Local derivative over time, as `librosa.feature.delta`; clips of fewer than `width` frames are extended."
     weights, half = _slope_weights(width, order), width // 2
-    short = len(x) < width
+    ends = [(0, 0)] * (x.ndim - 2) + [(half, half), (0, 0)]
+    short = x.shape[-2] < width
     if short:
-        x = np.pad(x, ((half, half), (0, 0)), mode="edge")
-    n = len(x) - width + 1
-    d = sum(w * x[i : i + n] for i, w in enumerate(weights))
+        x = np.pad(x, ends, mode="edge")
+    n = x.shape[-2] - width + 1
+    d = sum(w * x[..., i : i + n, :] for i, w in enumerate(weights))
     if not short:
-        d = np.pad(d, ((half, half), (0, 0)), mode="edge")
+        d = np.pad(d, ends, mode="edge")
     return d.astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #97199c37
 def _frame_power(clip, frame, hop):
-    "Mean square of each centred frame, shape (1 + n // hop,), from one running sum."
-    energy = np.concatenate([[0], np.cumsum(np.pad(_check(clip).astype(float) ** 2, frame // 2))])
-    return np.maximum((energy[frame:] - energy[:-frame])[::hop] / frame, 0)
+    "Mean square of each centred frame, shape (1 + n // hop,), from a running sum over the steps that all share."
+    step = gcd(frame, frame // 2, hop)
+    x = np.pad(_check(clip), frame // 2)
+    steps = x[: len(x) // step * step].reshape(-1, step)
+    energy = np.concatenate([[0], np.cumsum(np.einsum("ij,ij->i", steps, steps), dtype=float)])
+    wide = frame // step
+    return np.maximum((energy[wide:] - energy[:-wide])[:: hop // step] / frame, 0)
 
 # %% ../nbs/03_features.ipynb #b6d1f060
 def trim(
@@ -243,29 +251,38 @@ def preemphasis(
 PERIODS = 1024, 1280  # samples a frame, and of its Fourier transform: room for the frame and a period
 
 
+@lru_cache(maxsize=1)
+def _period_window():
+    "Window of a frame of `PERIODS`, float32, and its own autocorrelation, 1 at lag 0."
+    window = _hann(PERIODS[0]).astype(np.float32)
+    alone = np.fft.irfft(np.abs(np.fft.rfft(window, PERIODS[1])) ** 2)
+    return window, alone / alone[0]
+
+
 def _autocorrelation(clip, hop, lags):
     "For each frame the autocorrelation at `lags` lags, 1 at lag 0; near 0 for frames 60 dB below the clip."
     n, size = PERIODS
     x = _check(clip) / np.sqrt(max(np.mean(np.square(clip)), 1e-12))
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, n // 2), n)[::hop]
-    window = _hann(n).astype(np.float32)
-    a = np.empty((len(frames), lags), np.float32)
-    for i in range(0, len(frames), 64):
-        z = np.fft.rfft((frames[i : i + 64] - frames[i : i + 64].mean(axis=1, keepdims=True)) * window, size)
-        a[i : i + 64] = np.fft.irfft(z.real**2 + z.imag**2, size)[:, :lags]
-    alone = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2)[:lags]
-    return a / ((a[:, :1] + 1e-3) * (alone / alone[0]))
+    window, alone = _period_window()
+    a, filled = np.empty((len(frames), lags), np.float32), np.zeros((BLOCK, size), np.float32)
+    for i in range(0, len(frames), BLOCK):
+        some = frames[i : i + BLOCK]
+        filled[: len(some), :n] = (some - some.mean(axis=1, keepdims=True)) * window
+        z = np.fft.rfft(filled[: len(some)])
+        power = z * z.conj()  # of a complex type, for irfft takes nearly twice as long over real numbers
+        a[i : i + BLOCK] = np.fft.irfft(power, size)[:, :lags]
+    return a / ((a[:, :1] + 1e-3) * alone[:lags])
 
 # %% ../nbs/03_features.ipynb #2826db73
 def _best_way(octaves, score, leap=0.35):
     "For each frame, which candidate lies on the way of highest score; both inputs (frames, candidates)."
-    cost = leap * np.minimum(np.abs(octaves[1:, :, None] - octaves[:-1, None, :]), 1)
-    back, total = [], score[0]
-    for t in range(len(cost)):
-        way = total - cost[t]
-        back.append(way.argmax(axis=1))
-        total = score[t + 1] + way.max(axis=1)
-    best = [int(total.argmax())]
+    cost = leap * np.minimum(np.abs(octaves[1:, None, :] - octaves[:-1, :, None]), 1)
+    total = score.copy()
+    for before, now, c in zip(total[:, :, None], total[1:], cost):
+        now += np.maximum.reduce(before - c)
+    back = (total[:-1, :, None] - cost).argmax(axis=1).tolist()
+    best = [int(total[-1].argmax())]
     for b in reversed(back):
         best.append(b[best[-1]])
     return np.array(best[::-1])
@@ -385,25 +402,27 @@ def _voice(clip, hop):
 @patch
 def finish(
     self: Frontend,
-    analysis: np.ndarray,  # what `analyse` returns
-) -> np.ndarray:  # shape (frames, n_features), float32
+    analysis: np.ndarray,  # what `analyse` returns, or several of one length: (..., frames, columns)
+) -> np.ndarray:  # shape (..., frames, n_features), float32
     "From the analysis to the features."
-    x = analysis[:, : self.n_mels]
+    x = analysis[..., : self.n_mels]
     if self.kind == "mfcc":
-        x = _cepstrum(x, self.n_mfcc)[:, int(self.drop_energy) :]
+        x = _cepstrum(x, self.n_mfcc)[..., int(self.drop_energy) :]
     if self.normalise != "none":
-        x = x - x.mean(axis=0)
+        x = x - x.mean(axis=-2, keepdims=True)
     if self.normalise == "meanvar":
-        x = x / np.maximum(x.std(axis=0), 1e-3)
+        x = x / np.maximum(x.std(axis=-2, keepdims=True), 1e-3)
     rest = []
     if self.pitch != "none":
-        octaves, voiced, energy = analysis[:, self.n_mels :].T
-        mean = np.average(octaves, weights=(voiced > 0.6) + 1e-3).astype(np.float32)
-        x = np.column_stack([x, octaves - mean])
+        octaves, voiced, energy = np.split(analysis[..., self.n_mels :], 3, axis=-1)
+        sure = (voiced > 0.6) + 1e-3
+        mean = np.average(octaves, axis=-2, weights=sure, keepdims=True).astype(np.float32)
+        x = np.concatenate([x, octaves - mean], axis=-1)
         if self.pitch == "both":
-            rest = [np.full_like(octaves, mean - 8)]
-        rest += [voiced, energy - energy.mean()]
-    return np.column_stack([x] + [deltas(x, self.delta_width, i + 1) for i in range(self.deltas)] + rest)
+            rest = [np.broadcast_to(mean - 8, octaves.shape)]
+        rest += [voiced, energy - energy.mean(axis=-2, keepdims=True)]
+    slopes = [deltas(x, self.delta_width, i + 1) for i in range(self.deltas)]
+    return np.concatenate([x, *slopes, *rest], axis=-1)
 
 # %% ../nbs/03_features.ipynb #2070f33d
 @patch(as_prop=True)
@@ -504,11 +523,15 @@ def _centres(n_mels, fmin, fmax):
     return np.linspace(*hz_to_mel([fmin, fmax]), n_mels + 2)[1:-1]
 
 
+def _sources(frontend, warp):
+    "Which place among the bands is heard in each band if the formants are higher by the factor `warp`."
+    mel = _centres(frontend.n_mels, frontend.fmin, frontend.fmax)
+    return np.interp(hz_to_mel(mel_to_hz(mel) / warp), mel, np.arange(len(mel)))
+
+
 def _shift(db, frontend, warp):
     "Bands of `db` as if the formants were higher by the factor `warp`."
-    mel = _centres(frontend.n_mels, frontend.fmin, frontend.fmax)
-    source = hz_to_mel(mel_to_hz(mel) / warp)
-    return _rows(db.T, np.interp(source, mel, np.arange(len(mel)))).T
+    return _rows(db.T, _sources(frontend, warp)).T
 
 # %% ../nbs/03_features.ipynb #de8970c8
 @patch
@@ -562,6 +585,12 @@ def from_dict(cls: Augment, settings: dict) -> Augment:
     return _from_dict(cls, settings)
 
 # %% ../nbs/03_features.ipynb #b5a8786d
+@lru_cache(maxsize=8)
+def _all_sources(frontend):
+    "The places of `_sources` for each of the front end's warps, one after the other."
+    return np.concatenate([_sources(frontend, warp) for warp in frontend.warps])
+
+
 @patch
 def views(
     self: Frontend,
@@ -569,12 +598,13 @@ def views(
 ) -> np.ndarray:  # shape (views, frames, n_features), float32, one view for each of `warps`
     "Features of one clip as if its formants lay elsewhere (after VTLP: Jaitly and Hinton, 2013, here at test time)."
     spectrum, voice = analysis[:, : self.n_mels], analysis[:, self.n_mels :]
-    heard = (spectrum if w == 1 else _shift(spectrum, self, w) for w in self.warps)
-    return np.stack([self.finish(np.hstack([x, voice])) for x in heard]).astype(np.float32)
+    heard = _rows(spectrum.T, _all_sources(self)).reshape(len(self.warps), self.n_mels, -1)
+    voice = np.broadcast_to(voice, (len(self.warps), *voice.shape))
+    return self.finish(np.concatenate([heard.transpose(0, 2, 1), voice], axis=-1))
 
 # %% ../nbs/03_features.ipynb #031fae95
 #: Part of every cache key: to be raised whenever the same settings give other numbers.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 
 def _settings(frontend):
