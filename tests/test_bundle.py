@@ -1,15 +1,20 @@
-"The bundle that ships, on real speech."
+"The bundle that ships, on real speech; and a bundle that is written while the disk fills up or the writer is killed."
 
+import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ser_nbdev.audio import SAMPLE_RATE, load
-from ser_nbdev.serving import Recognizer
+from ser_nbdev.serving import Bundle, Recognizer, write_bundle
 
-pytestmark = pytest.mark.skipif(
+real_speech = pytest.mark.skipif(
     not os.environ.get("SER_DATA_DIR"), reason="SER_DATA_DIR is not set: no corpora"
 )
 
@@ -26,6 +31,7 @@ def tess(folder=None):
     return table.set_index(table.path.map(lambda p: Path(p).stem.lower()))
 
 
+@real_speech
 def test_files_as_distributed_get_the_answer_of_their_resampled_copies(recognizer):
     folder = Path(os.environ["SER_DATA_DIR"], "native")
     if not folder.is_dir():
@@ -37,6 +43,7 @@ def test_files_as_distributed_get_the_answer_of_their_resampled_copies(recognize
         assert abs(ours.confidence - copy.confidence) < 0.02, name
 
 
+@real_speech
 @pytest.mark.parametrize("gain", [0.01, 0.1, 3.0])
 def test_loudness_changes_no_answer(recognizer, gain):
     for path in tess().path.sample(40, random_state=0):
@@ -47,6 +54,7 @@ def test_loudness_changes_no_answer(recognizer, gain):
         ), path
 
 
+@real_speech
 def test_words_that_it_has_never_heard(recognizer):
     heard = {text for _, _, text in recognizer.bundle.card["training"]["memory"]["said"]}
     unheard = tess()
@@ -55,3 +63,50 @@ def test_words_that_it_has_never_heard(recognizer):
         pytest.skip("every TESS word on this disk was in training")
     right = [recognizer.predict(row.path).emotion == row.emotion for row in unheard.itertuples()]
     assert np.mean(right) >= 0.995, f"{sum(right)} of {len(right)}"
+
+
+@pytest.fixture
+def old(tmp_path):
+    "A bundle of version `old`, to be replaced."
+    shipped = Bundle()
+    return write_bundle(tmp_path / "bundle", shipped._model, {**shipped.card, "version": "old"}, "# Old")
+
+
+@pytest.mark.parametrize("full", ["model.tflite", "card.md", "card.json"])
+def test_a_full_disk_leaves_the_old_bundle_and_nothing_else(old, full, monkeypatch):
+    write = Path.write_bytes
+
+    def write_half(path, content):
+        if path.name != full:
+            return write(path, content)
+        write(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_bundle(old.folder, old._model, {**old.card, "version": "new"}, "# New")
+    monkeypatch.undo()
+    assert Bundle(old.folder).card == old.card and (old.folder / "card.md").read_text() == "# Old"
+    assert [p.name for p in old.folder.parent.iterdir()] == ["bundle"]
+
+
+WRITER = """
+import sys
+from ser_nbdev.serving import Bundle, write_bundle
+old = Bundle(sys.argv[1])
+print("ready", flush=True)
+write_bundle(old.folder, old._model, {**old.card, "version": "new"}, "# New")
+"""
+
+
+def test_a_killed_writer_leaves_the_old_bundle_or_the_new_one(old):
+    for wait in (0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, old.folder], stdout=subprocess.PIPE)
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(wait)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        now = Bundle(old.folder)  # whole, or this raises
+        title = (now.folder / "card.md").read_text()
+        assert (now.card["version"], title) in {("old", "# Old"), ("new", "# New")}
