@@ -52,7 +52,7 @@ def readme(notebook: Path) -> str:
     exporter = MarkdownExporter()
     exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags={"remove-input"}), enabled=True)
     text, _ = exporter.from_notebook_node(page)
-    text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
+    text = re.sub(r"\]\((\d\d[a-z]?_\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
