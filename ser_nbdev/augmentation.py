@@ -16,13 +16,22 @@ from fastcore.basics import patch
 from .audio import SAMPLE_RATE, SILENCE, _libav, _samples, resample
 from .features import _check, _from_dict, speed
 
+# %% ../nbs/03b_augmentation.ipynb #627fa760
+def _clip(clip):
+    "`clip` as one-dimensional, finite float32, or a `ValueError` that says what it is instead."
+    with np.errstate(over="ignore"):
+        clip = np.asarray(_check(clip), np.float32)
+    if not np.isfinite(clip).all():
+        raise ValueError("The clip holds NaN or infinite samples; repair what made it, or replace them by 0.")
+    return clip
+
 # %% ../nbs/03b_augmentation.ipynb #9122e404
 def gain(
     clip: np.ndarray,  # samples, shape (n,)
     db: float,  # decibels by which it gets louder
 ) -> np.ndarray:  # shape (n,), float32, between -1 and 1
-    "Louder or softer, and cut off at full scale. Raises `ValueError` for what is no clip."
-    return np.clip(np.asarray(_check(clip), np.float32) * np.float32(10 ** (db / 20)), -1, 1)
+    "Louder or softer, and cut off at full scale. Raises `ValueError` for what is no clip, as all here do."
+    return np.clip(_clip(clip) * np.float32(10 ** (db / 20)), -1, 1)
 
 # %% ../nbs/03b_augmentation.ipynb #51f6c2ee
 def _fast_size(n):
@@ -32,7 +41,7 @@ def _fast_size(n):
 
 def _filtered(clip, gains, rate=SAMPLE_RATE):
     "The clip with every frequency, in hertz, multiplied by what `gains` gives for it."
-    clip = np.asarray(_check(clip), np.float32)
+    clip = _clip(clip)
     size = _fast_size(len(clip) + rate // 8)
     spectrum = np.fft.rfft(clip, size)
     spectrum *= gains(np.fft.rfftfreq(size, 1 / rate)).astype(np.float32)
@@ -79,7 +88,7 @@ def mu_law(
     clip: np.ndarray,  # samples, shape (n,)
 ) -> np.ndarray:  # shape (n,), float32, one of 255 values
     "The clip as eight bits of mu-law can hold it (ITU-T G.711, 1988), clipped at full scale."
-    clip = np.asarray(_check(clip), np.float32)
+    clip = _clip(clip)
     size = np.minimum(np.abs(clip) * 8192, 8158).astype(np.int32) + 33
     step = 2 ** (np.frexp(size.astype(np.float32))[1] - 5)  # 2 in the lowest segment, 256 in the highest
     size = size // step * step + step // 2 - 33
@@ -91,7 +100,7 @@ def telephone(
     mu: bool = False,  # eight bits of `mu_law` for each sample
 ) -> np.ndarray:  # shape (n,), float32
     "A narrow-band line: 300 to 3400 Hz at 8 kHz, and back to 16 kHz; no delay."
-    line = resample(np.pad(_check(clip), (0, 160)), SAMPLE_RATE, 8000)  # and the filters' last ringing
+    line = resample(np.pad(_clip(clip), (0, 160)), SAMPLE_RATE, 8000)  # and the filters' last ringing
     line = _filtered(line, _slopes(300, 3400), 8000)
     return _fit(resample(mu_law(line) if mu else line, 8000, SAMPLE_RATE), len(clip))
 
@@ -178,7 +187,7 @@ def codec(
     if not low <= bit_rate <= high:
         raise ValueError(f"{name} takes {low} to {high} bits a second, not {bit_rate}.")
     late = _delay(name, int(bit_rate))
-    return _fit(_through(np.asarray(_check(clip), np.float32), name, int(bit_rate))[late:], len(clip))
+    return _fit(_through(_clip(clip), name, int(bit_rate))[late:], len(clip))
 
 # %% ../nbs/03b_augmentation.ipynb #6c86028c
 #: Speech in third octaves from 63 Hz to 8 kHz, decibels; Byrne et al., "An international comparison of
@@ -252,8 +261,8 @@ def add_noise(
     snr_db: float,  # decibels by which the power of the clip exceeds that of the noise
 ) -> np.ndarray:  # shape (n,), float32, not clipped
     "The clip in noise. A silent clip stays as it is. Raises `ValueError` for silent noise."
-    clip = np.asarray(_check(clip), np.float32)
-    noise = np.resize(np.asarray(_check(noise), np.float32), len(clip))
+    clip = _clip(clip)
+    noise = np.resize(_clip(noise), len(clip))
     power, other = (np.mean(np.square(x, dtype=float)) for x in (clip, noise))
     if not other:
         raise ValueError("Silent noise can't be brought to any level; give some that can be heard.")
@@ -285,10 +294,24 @@ def room(
     response: np.ndarray,  # of a room, see `impulse_response`
 ) -> np.ndarray:  # shape (n,), float32
     "The clip as it sounds in a room, without what still rings after its end. Raises `ValueError` for what is no clip."
-    clip, response = (np.asarray(_check(x), np.float32) for x in (clip, response))
+    clip, response = (_clip(x) for x in (clip, response))
     size = _fast_size(len(clip) + len(response) - 1)
     wet = np.fft.irfft(np.fft.rfft(clip, size) * np.fft.rfft(response, size), size)
     return wet[: len(clip)].astype(np.float32, copy=False)
+
+# %% ../nbs/03b_augmentation.ipynb #7c22524c
+#: Within which the ranges of `Disguise` have to lie.
+_LIMITS = dict(
+    speeds=(0.25, 4),
+    warps=(0.5, 2),
+    rt60=(0.02, 10),
+    direct_db=(-60, 60),
+    snr_db=(-60, 120),
+    bit_rates=(CODECS["opus"][3], CODECS["opus"][5]),
+    cutoffs=(100, 8000),
+    jitter=(0, 0.5),
+    peaks=(0, 1),
+)
 
 # %% ../nbs/03b_augmentation.ipynb #69e83557
 @dataclass(frozen=True)
@@ -321,22 +344,22 @@ class Disguise:
     overdrive_db: float = 18.0  # by as many decibels
 
     def __post_init__(self):
-        chances = "speed warp room noise tilt telephone mu_law opus low_pass noisy clipping".split()
-        for name in chances:
+        for name in "speed warp room noise tilt telephone mu_law opus low_pass noisy clipping".split():
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Disguise: {name} is a probability, not {getattr(self, name)!r}.")
         if self.telephone + self.opus + self.low_pass > 1:
             raise ValueError(
                 "Disguise: telephone, opus and low_pass exclude each other; together they exceed 1."
             )
-        if unknown := sorted(set(self.noises) - set(NOISES)):
-            raise ValueError(
-                f"Disguise: there is no noise {', '.join(unknown)}; there are {', '.join(NOISES)}."
-            )
-        for name in "speeds warps rt60 direct_db snr_db cutoffs peaks".split():
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"Disguise: {name} goes from low to high, not from {low} to {high}.")
+        if not self.noises or (unknown := set(self.noises) - set(NOISES)):
+            what = f"there is no {', '.join(sorted(unknown))} noise" if self.noises else "noises are missing"
+            raise ValueError(f"Disguise: {what}; there are {', '.join(NOISES)}.")
+        for name, (least, most) in _LIMITS.items():
+            values = np.atleast_1d(getattr(self, name))
+            if len(values) < 1 or not least <= values[0] <= values[-1] <= most:
+                raise ValueError(
+                    f"Disguise: {name} goes up from {least} at least to {most} at most, not {values}."
+                )
 
 # %% ../nbs/03b_augmentation.ipynb #6f56d4b1
 @patch
@@ -428,7 +451,7 @@ def __call__(
 ) -> np.ndarray:  # about n / `self.speed` samples, float32, between -1 and 1
     "The clip, spoken by this voice on its line. Raises `ValueError` for what is no clip."
     each = self.disguise
-    x = speed(_check(clip), self.speed * (1 + rng.uniform(-each.jitter, each.jitter)))
+    x = speed(_clip(clip), self.speed * (1 + rng.uniform(-each.jitter, each.jitter)))
     if self.room:
         x = room(x, _response(*self.room))
     if self.noise and rng.random() < each.noisy:
@@ -450,9 +473,13 @@ def mask_frames(
     times: int = 1,  # stretches
     heights: int = 1,  # pieces
 ) -> np.ndarray:  # of the same shape, float32, a copy
-    """Random stretches of time and of the spectrum, replaced by each band's mean.
+    """Random stretches of time and of the spectrum, replaced by each band's mean. Raises `ValueError`.
 
     Source: Park et al., "SpecAugment" (2019), without its warping of time."""
+    if not (0 <= time <= 1 and 0 <= height <= 1):
+        raise ValueError(
+            f"The shares to hide are between 0 and 1, not {time} of the time and {height} of the bands."
+        )
     x = np.array(frames, np.float32)
     mean = x.mean(axis=0)
     for axis, share, count in [(0, time, times), (1, height, heights)]:
