@@ -59,6 +59,7 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/bundle.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/encoder_speed.py
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -100,3 +100,38 @@ def unseen_corpora() -> str:
     for name, report in result("bundle")["unseen_corpora"].items():
         lines.append([name.removesuffix(", never seen"), report["clips"], interval(report["uar"])])
     return rows(*lines)
+
+
+def encoder() -> str:
+    "The speech encoder for one clip on one thread, by runtime, weights, depth and length of the clip."
+    told = result("encoder_speed")
+    lengths = list(told["network_ms"])
+    head = ["network", "file, MB", *(f"{n}, ms" for n in lengths), "memory, MB", "off by"]
+    lines = []
+    for name, facts in told["models"].items():
+        kind, *rest = name.split("-")
+        words = "published, padded to 8 s, onnxruntime"
+        if rest:
+            weights, depth, *exact = rest
+            words = f"{depth} layers, {'LiteRT' if kind == 'litert' else 'onnxruntime'}, {weights}"
+            if exact:
+                n = int(exact[0].removeprefix("exact"))
+                how = "float32" if n >= int(depth) else f"int8 after layer {n}" if n else "int8"
+                words += f" weights, products in {how}"
+        times = [f"{told['network_ms'][n][name]['min']:.1f}" for n in lengths]
+        off = facts.get("difference_from_keras")
+        off = f"{100 * off['median']:.2g} %" if off and off["median"] > 1e-4 else "0" if off else ""
+        lines.append([words, f"{facts['megabytes']:.1f}", *times, f"{facts['peak_memory_mb']:.0f}", off])
+    return rows(head, *lines)
+
+
+def encoder_agreement() -> str:
+    "How often the encoder in int8 answers as in Keras, by what multiplies in float32."
+    told = result("encoder_speed")
+    words = {"4": "everything", "2": "all but layers 3 and 4", "0": "all but layers 1 to 4"}
+    lines = [["multiplied in float32", "same answer as Keras", "right", "2 s of speech"]]
+    for exact, name in words.items():
+        ms = told["network_ms"]["2 s"][f"litert-int8-4-exact{exact}"]["min"]
+        same, right = (told["agreement"][key][exact] for key in ("same_answer", "accuracy"))
+        lines.append([name, f"{percent(same)} %", f"{percent(right)} %", f"{ms:.1f} ms"])
+    return rows(*lines)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WIDTH', 'HEADS', 'INNER', 'POSITIONS', 'PACKAGE', 'MEMBER', 'DIGEST', 'WEIGHTS_NOTICE', 'TOLERANCE', 'FrameMask',
            'Stem', 'EncoderLayer', 'speech_encoder', 'WeightsError', 'weights_file', 'published_weights',
-           'load_published', 'run_litert', 'export_litert']
+           'load_published', 'round_weights', 'run_litert', 'export_litert']
 
 # %% ../nbs/05a_encoder.ipynb #0de63a1f
 import hashlib
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -363,8 +363,8 @@ def _named(model, frames):
     return dict(zip(model.output_names, outputs if isinstance(outputs, (list, tuple)) else [outputs]))
 
 # %% ../nbs/05a_encoder.ipynb #ab2a631b
-def _convert(model, weights):
-    "The LiteRT model for one clip of any length, unproved."
+def _convert(model, half=False):
+    "The LiteRT model for one clip of any length, its weights as floats, unproved."
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):  # it tells where they lie
@@ -374,11 +374,40 @@ def _convert(model, weights):
         archive.add_endpoint("serve", lambda frames: _named(model, frames), input_signature=[clip])
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if weights != "float32":
+        if half:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         return converter.convert()
+
+# %% ../nbs/05a_encoder.ipynb #32dc6d0b
+def _to_int8(content, exact):
+    "The same LiteRT model with weights in int8; layers after the first `exact` multiply in int8 too."
+    from ai_edge_quantizer import quantizer, qtyping
+
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # it shows its progress
+        maker = quantizer.Quantizer(content)
+        for kind in (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.CONV_2D):
+            maker.add_weight_only_config(regex=".*", operation_name=kind, num_bits=8)
+            if exact < 4:
+                later = rf".*\blayer[{exact + 1}-4](_\d+)?/.*"
+                maker.add_dynamic_config(regex=later, operation_name=kind, num_bits=8)
+        return bytes(maker.quantize().quantized_model)
+
+# %% ../nbs/05a_encoder.ipynb #731ff891
+def round_weights(
+    model: keras.Model,  # any
+) -> keras.Model:  # the same, changed in place
+    """Round the kernels of dense and convolutional layers to what int8 can keep: 255 values a channel.
+
+    Done before a model is measured, what is measured is what ships: storing as int8 then loses nothing more."""
+    for layer in model._flatten_layers():
+        names = ("kernel1", "kernel2") if isinstance(layer, Stem) else ("kernel",)
+        if isinstance(layer, (Stem, layers.Dense, layers.Conv1D)):
+            for kernel in (getattr(layer, name) for name in names):
+                w = kernel.numpy()
+                step = np.maximum(np.abs(w).max(axis=tuple(range(w.ndim - 1))), 1e-30) / 127
+                kernel.assign(np.round(w / step) * step)
+    return model
 
 # %% ../nbs/05a_encoder.ipynb #414f1788
 def run_litert(
@@ -395,12 +424,14 @@ def run_litert(
     return answers
 
 # %% ../nbs/05a_encoder.ipynb #04ace99b
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}  # of an output's norm
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}  # as a share of an output's length
 
 
 def export_litert(
     model: keras.Model,  # input (batch, frames, 80), body a `speech_encoder`, outputs of fixed size
     weights: str = "int8",  # how they are stored: "float32", "float16", or "int8" with a scale per channel
+    *,
+    exact: int = 2,  # for int8: so many layers, and all that is no layer, multiply in float32; 4: everything does
     clips: list | None = None,  # arrays (frames, 80) on which both are compared; None: noise of five lengths
     tolerance: float
     | None = None,  # length of the greatest difference, as a share of the output's; None: `TOLERANCE`
@@ -415,7 +446,8 @@ def export_litert(
         rng = np.random.default_rng(0)
         clips = [rng.normal(size=(n, BANDS)).astype(np.float32) for n in (10, 56, 200, MAX_FRAMES, 98)]
     with _for_one_clip(model):
-        content = _convert(model, weights)
+        content = _convert(model, weights == "float16")
+        content = _to_int8(content, exact) if weights == "int8" else content
         expected = [{k: np.asarray(y)[0] for k, y in _named(model, c[None]).items()} for c in clips]
     for clip, ours, theirs in zip(clips, expected, run_litert(content, clips)):
         for name, y in ours.items():

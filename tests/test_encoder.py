@@ -233,4 +233,26 @@ def test_litert_gives_the_same_answers(policy, random_weights):
     for clip, answer in zip(clips, en.run_litert(content, clips)):
         for name, y in model(clip[None]).items():
             np.testing.assert_allclose(answer[name], np.array(keras.ops.cast(y, "float32"))[0], atol=eps)
-    assert len(en.export_litert(model, "int8")) < 0.3 * len(content)
+
+
+def test_rounded_weights_are_what_int8_keeps(random_weights):
+    model = en.round_weights(head(en.load_published(en.speech_encoder(3, normed=True), random_weights)))
+    clips = [rng.normal(size=(n, 80)).astype(np.float32) for n in (10, 200)]
+    sizes, off = [], []
+    for exact in (4, 3, 2, 0):
+        content = en.export_litert(model, "int8", exact=exact, clips=clips)
+        sizes.append(len(content))
+        answers = en.run_litert(content, clips)
+        off.append(
+            max(np.abs(a["embedding"] - model(c[None])["embedding"][0]).max() for a, c in zip(answers, clips))
+        )
+    assert max(off[:2]) < 1e-4 < off[2] < off[3]
+    assert max(sizes) < 0.3 * len(en.export_litert(model, "float32"))
+
+
+def test_a_wrong_copy_is_never_returned(random_weights, monkeypatch):
+    model = head(en.load_published(en.speech_encoder(1), random_weights))
+    broken = en.export_litert(head(en.speech_encoder(1)), "float32")
+    monkeypatch.setattr(en, "_convert", lambda *_: broken)
+    with pytest.raises(ValueError, match="do not ship it"):
+        en.export_litert(model, "float32")
