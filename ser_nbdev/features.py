@@ -712,7 +712,7 @@ def _extract_one(source, frontend, cache):
 # %% ../nbs/03_features.ipynb #1b633076
 def extract(
     sources,  # paths of audio files, or clips
-    frontend,  # `Frontend`, or a function of a module
+    frontend,  # `Frontend`, or a function of a module; or a list with one for each source
     cache: FeatureCache | None = None,  # where results are kept
     workers: int = 1,  # processes
     progress: bool = True,  # show a bar
@@ -721,13 +721,14 @@ def extract(
     from functools import partial
     from tqdm import tqdm
 
-    sources, one = list(sources), partial(_extract_one, frontend=frontend, cache=cache)
+    sources, one = list(sources), partial(_extract_one, cache=cache)
+    each = frontend if isinstance(frontend, list) else [frontend] * len(sources)
     bar = dict(total=len(sources), desc="features", unit="clip", disable=not progress)
     if workers <= 1:
-        return list(tqdm(map(one, sources), **bar))
+        return list(tqdm(map(one, sources, each), **bar))
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         some = max(1, min(64, len(sources) // (4 * workers)))  # handed over at once
-        return list(tqdm(pool.map(one, sources, chunksize=some), **bar))
+        return list(tqdm(pool.map(one, sources, each, chunksize=some), **bar))

@@ -178,7 +178,7 @@ def _save_state(path, name, model, history, best):
 
 # %% ../nbs/06_training.ipynb #2eb17155
 def _load_state(path, name, model):
-    "Put a saved state into `model`; returns history and best weights, or two empty lists if there is none."
+    "Put a saved state into `model`; returns history and best weights, empty lists where there are none."
     if not path.exists():
         return [], []
     try:
@@ -194,7 +194,8 @@ def _load_state(path, name, model):
     for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
         for i, variable in enumerate(variables):
             variable.assign(state[f"{kind}{i}"])
-    return about["history"], [state[f"best{i}"] for i in range(len(model.get_weights()))]
+    kept = sum(key.startswith("best") for key in state)
+    return about["history"], [state[f"best{i}"] for i in range(kept)]
 
 # %% ../nbs/06_training.ipynb #b2fcc586
 @dataclass(frozen=True)
