@@ -52,6 +52,8 @@ def run(name, some, folder, recipe, options):
         corpus = s.test.corpus.iloc[0]
         kept[f"{corpus}/names"] = np.array([Path(p).name for p in s.test.path])
         kept[f"{corpus}/scores"] = tuned.scores(s.test)
+    tuned.model.save(folder / name / "part.keras")
+    os.replace(folder / name / "part.keras", folder / name / "model.keras")  # for benchmarks/robustness.py
     about = {"recipe": recipe.to_dict(), "history": tuned.history, "audits": audits}
     part = folder / f"{name}.part.npz"
     np.savez(part, about=json.dumps(about), **kept)
