@@ -78,7 +78,8 @@ def is_sentence(text):
 def test_predict_answers_with_the_emotion(client):
     reply = post(client, sound())
     assert reply.status_code == 200 and reply.mimetype == "application/json"
-    assert reply.json == {"emotion": "happy", "confidence": 0.862, "probabilities": SHARES, "duration": 1.0}
+    said = {"emotion": "happy", "confidence": 0.862, "probabilities": SHARES, "duration": 1.0}
+    assert reply.json == said | {"unsure": False}
 
 
 FORMATS = {
@@ -212,13 +213,22 @@ def test_the_form_gives_the_page_with_the_answer(client):
     assert "It is a likeness" in page and "Confidence is not accuracy" in page
 
 
-def test_an_unsure_answer_says_so():
-    unsure = dict.fromkeys(SHARES, 0.1) | {"sad": 0.4}
-    page = post(create_app(Stub(unsure)).test_client(), sound(), to="/").text
-    assert (
-        "take this as unsure" in page
-        and "take this as unsure" not in post(create_app(Stub()).test_client(), sound(), to="/").text
-    )
+def test_an_unsure_answer_says_so(client):
+    for stub in (Stub(dict.fromkeys(SHARES, 0.1) | {"sad": 0.4}), Stub(unsure=True)):
+        page = post(create_app(stub).test_client(), sound(), to="/").text
+        assert 'class="unsure"' in page
+    assert "unsure: happy, 86 %" in page
+    assert post(create_app(stub).test_client(), sound()).json["unsure"] is True
+    assert 'class="unsure"' not in post(client, sound(), to="/").text
+
+
+def test_what_is_no_speech_gets_no_emotion():
+    client = create_app(Stub(emotion=serving.NO_SPEECH, confidence=0.97)).test_client()
+    page = post(client, sound(), to="/").text
+    assert '<p class="word">no speech</p>' in page and "rather than a voice" in page
+    assert "If it were speech" in page and "e-no" not in page
+    said = post(client, sound()).json
+    assert said["emotion"] == "no speech" and said["probabilities"] == SHARES
 
 
 def test_samples_are_heard_and_answered(client):
@@ -241,10 +251,10 @@ def test_samples_are_heard_and_answered(client):
 
 
 def test_the_card_is_a_click_away(client):
-    card = (serving.Bundle().folder / "card.md").read_text()
+    card = (Stub().bundle.folder / "card.md").read_text()
     page = client.get("/model")
     assert page.status_code == 200 and card.splitlines()[0].lstrip("# ") in page.text
-    assert serving.Bundle().card["name"] in client.get("/").text
+    assert Stub().bundle.card["name"] in client.get("/").text
 
 
 def test_a_card_is_rendered_and_never_obeyed():

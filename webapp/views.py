@@ -70,7 +70,7 @@ def judge(source):
 
 @views.post("/predict")
 def predict():
-    "The answer for programs: JSON with `emotion, confidence, probabilities, duration`, or with `error`."
+    "The answer for programs: JSON with `emotion, confidence, probabilities, duration, unsure`, or with `error`."
     try:
         p = judge(uploaded())
     except Refused as no:
@@ -80,6 +80,7 @@ def predict():
         confidence=float(p.confidence),
         duration=float(p.duration),
         probabilities={label: float(share) for label, share in p.probabilities.items()},
+        unsure=bool(p.unsure),
     )
 
 
@@ -100,6 +101,7 @@ def home():
         render_template(
             "index.html",
             p=prediction,
+            no_speech=serving.NO_SPEECH,
             error=error,
             samples=there,
             sample=sample,
