@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Tuning', 'Disguised', 'cast', 'Crew', 'crew', 'Statistics', 'emotion_encoder', 'logistic_regression', 'Tuned', 'tune',
-           'detect_speech']
+           'detect_speech', 'export_encoder_bundle']
 
 # %% ../nbs/06a_finetuning.ipynb #25cd13d7
 import json
@@ -21,12 +21,30 @@ from fastcore.basics import patch
 from keras import layers, ops
 from tqdm import tqdm
 
+from . import serving
+from .adaptation import Adaptation
 from .audio import load
 from .augmentation import NOT_SPEECH, Disguise, mask_frames, not_speech
-from .encoder import load_published, published_weights, speech_encoder
+from ser_nbdev.encoder import (
+    WEIGHTS_NOTICE,
+    export_litert,
+    load_published,
+    published_weights,
+    round_weights,
+    speech_encoder,
+)
 from .features import FeatureCache, extract
 from .logmel import encoder_windows, pad_front
-from .training import TrainingError, _load_state, _run_name, _save_state, labels_of, one_hot
+from ser_nbdev.training import (
+    TrainingError,
+    _card,
+    _describe,
+    _load_state,
+    _run_name,
+    _save_state,
+    labels_of,
+    one_hot,
+)
 
 # %% ../nbs/06a_finetuning.ipynb #f3390ff9
 @dataclass(frozen=True)
@@ -448,3 +466,52 @@ def detect_speech(
     outputs = [*model.outputs, speech(model.get_layer("standardise").output)]
     speech.set_weights([weights[:, 1:] - weights[:, :1], bias[1:] - bias[:1]])
     return replace(tuned, model=keras.Model(model.input, outputs))
+
+# %% ../nbs/06a_finetuning.ipynb #005cccef
+def _words(tuned, adaptation, threshold, speech, fitted):
+    "What the card for people says of a fine-tuned network."
+    return dict(
+        summary=(
+            f"A speech encoder ({tuned.model.count_params():,} parameters) that tells {', '.join(tuned.labels)} apart, hears "
+            "whether there is speech at all, and can get used to a speaker from a few unlabelled clips."
+        ),
+        features="Log-mel, 80 bands every 10 ms, of the part that is speech; of a long clip, the mean over windows of at most 8 s.",
+        calibration=(
+            f"Temperature {adaptation.temperature:.2f} for a stranger, {adaptation.familiar:.2f} for a speaker who is known "
+            f"well. {fitted}\n\nA confidence below {threshold:.1%} is called unsure. Log-odds of speech below {speech:.2f} are "
+            "called no speech."
+        ),
+    )
+
+# %% ../nbs/06a_finetuning.ipynb #dbb6b8f1
+def export_encoder_bundle(
+    tuned: Tuned,  # with the decision that `detect_speech` adds; its weights are rounded in place
+    folder: str | Path,  # where the bundle shall stand
+    *,
+    adaptation: Adaptation,  # fitted on voices that the network had not heard
+    threshold: float,  # calibrated confidence below which an answer is unsure
+    speech: float,  # log-odds of speech below which there is none
+    fitted: str,  # a sentence: on what these three were fitted
+    reports: dict,  # what was tested, "what": `evaluation.Report` or its dict
+    name: str | None = None,  # None: the folder's name
+    limits: tuple = (),  # sentences about what it cannot do
+    further: dict | None = None,  # more sections of the card for people, "title": Markdown
+) -> serving.Bundle:  # opened and checked
+    """Round, convert, prove equal, describe and write a fine-tuned network as a bundle, whole or not at all.
+
+    Raises `TrainingError` where the network cannot tell speech, `serving.BundleError` where the parts do not fit."""
+    if tuned.model.output_names != ["own", "relative", "speech"]:
+        raise TrainingError("This network cannot tell what is speech: give it to `detect_speech` first.")
+    name = name or Path(folder).name
+    card = _card(
+        tuned.train, name, tuned.recipe, len(tuned.history), reports,
+        kind="encoder",
+        labels=list(tuned.labels),
+        features={"frames": encoder_windows.__name__},
+        adaptation=adaptation.to_dict(),
+        calibration={"threshold": threshold, "speech": speech, "fitted": fitted},
+        notice=WEIGHTS_NOTICE,
+    )  # fmt: skip
+    words = _words(tuned, adaptation, threshold, speech, fitted)
+    card_md = _describe(tuned.train, name, reports, limits, further, WEIGHTS_NOTICE, **words)
+    return serving.write_bundle(folder, export_litert(round_weights(tuned.model)), card, card_md)

@@ -408,6 +408,31 @@ INTENDED = (
 )
 
 
+def _describe(table, name, reports, limits=(), further=None, notice="", **facts):
+    "The card for people, whatever the network: from `table`, what it learnt from, the reports, and facts of its own."
+    licences = {c: corpora.CORPORA[c].licence for c in table.corpus.unique()}
+    learnt = [
+        {
+            "corpus": corpora.CORPORA[c].title,
+            "clips": len(t),
+            "speakers": t.speaker.nunique(),
+            "licence": licences[c],
+        }
+        for c, t in table.groupby("corpus")
+    ]
+    terms = f"Weights trained on these corpora bear their terms: {'; '.join(sorted(set(licences.values())))}."
+    facts = {
+        "name": name,
+        "version": __version__,
+        "intended": INTENDED,
+        "training": learnt,
+        "licence": terms + (f"\n\n```text\n{notice.strip()}\n```" if notice else ""),
+        "limits": list(limits),
+        **facts,
+    }
+    return evaluation.model_card(facts, reports, further)
+
+
 def describe(
     trained: Trained,
     name: str,
@@ -416,29 +441,28 @@ def describe(
     limits: tuple = (),  # sentences about what it cannot do
 ) -> str:  # Markdown
     "The card for people, written from what is known of a training and from the reports."
-    both = pd.concat([trained.train, trained.validation])
-    licences = {c: corpora.CORPORA[c].licence for c in both.corpus.unique()}
-    learnt = [
-        {
-            "corpus": corpora.CORPORA[c].title,
-            "clips": len(t),
-            "speakers": t.speaker.nunique(),
-            "licence": licences[c],
-        }
-        for c, t in both.groupby("corpus")
-    ]
-    facts = {
+    return _describe(
+        pd.concat([trained.train, trained.validation]), name, reports, limits,
+        version=version,
+        summary=f"An LSTM ({trained.model.count_params():,} parameters) that tells {', '.join(trained.labels)} apart.",
+        features=", ".join(f"{k} {v}" for k, v in trained.recipe.frontend.to_dict().items()),
+        calibration=f"Temperature {trained.temperature:.2f}. {trained.calibration}",
+    )  # fmt: skip
+
+# %% ../nbs/06_training.ipynb #1721b503
+def _card(table, name, recipe, epochs, reports, **facts):
+    "The card for programs, whatever the network; `facts` are what its kind needs to be served."
+    kept = {what: r if isinstance(r, dict) else r.to_dict() for what, r in reports.items()}
+    return {
         "name": name,
-        "version": version,
-        "summary": f"An LSTM ({trained.model.count_params():,} parameters) that tells {', '.join(trained.labels)} apart.",
-        "intended": INTENDED,
-        "features": ", ".join(f"{k} {v}" for k, v in trained.recipe.frontend.to_dict().items()),
-        "training": learnt,
-        "calibration": f"Temperature {trained.temperature:.2f}. {trained.calibration}",
-        "licence": f"Weights trained on these corpora bear their terms: {'; '.join(sorted(set(licences.values())))}.",
-        "limits": list(limits),
+        "version": __version__,
+        **facts,
+        "training": {"recipe": recipe.to_dict(), "epochs": epochs, "memory": splits.remember(table)},
+        "figures": {
+            what: {k: r[k] for k in ("protocol", "clips", "accuracy", "uar")} for what, r in kept.items()
+        },
+        "licence": sorted({corpora.CORPORA[c].licence for c in table.corpus.unique()}),
     }
-    return evaluation.model_card(facts, reports)
 
 # %% ../nbs/06_training.ipynb #6d0e99fa
 def export_bundle(
@@ -461,23 +485,13 @@ def export_bundle(
                 trained.validation, p, trained.labels, protocol=how, audit=audit
             )
         }
-    kept = {what: r if isinstance(r, dict) else r.to_dict() for what, r in reports.items()}
-    card = {
-        "name": name,
-        "version": __version__,
-        "labels": list(trained.labels),
-        "features": trained.recipe.frontend.to_dict(),
-        "calibration": {"temperature": trained.temperature, "fitted": trained.calibration},
-        "training": {
-            "recipe": trained.recipe.to_dict(),
-            "epochs": len(trained.history),
-            "memory": splits.remember(pd.concat([trained.train, trained.validation])),
-        },
-        "figures": {
-            what: {k: r[k] for k in ("protocol", "clips", "accuracy", "uar")} for what, r in kept.items()
-        },
-        "licence": sorted({corpora.CORPORA[c].licence for c in trained.train.corpus.unique()}),
-    }
+    table = pd.concat([trained.train, trained.validation])
+    card = _card(
+        table, name, trained.recipe, len(trained.history), reports,
+        labels=list(trained.labels),
+        features=trained.recipe.frontend.to_dict(),
+        calibration={"temperature": trained.temperature, "fitted": trained.calibration},
+    )  # fmt: skip
     content = to_litert(trained.model, views=len(trained.recipe.frontend.warps))
     return serving.write_bundle(folder, content, card, describe(trained, name, reports, limits=limits))
 
