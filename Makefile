@@ -53,13 +53,18 @@ notebooks: $(VENV)/.dev  ## run every notebook and keep its outputs; set SER_DAT
 bundle: $(VENV)/.dev  ## train the bundle that ships; needs SER_DATA_DIR and the figures of `make bench`
 	$(BIN)/python benchmarks/bundle.py
 
-bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, about three hours
+bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, about ten hours
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/bundle.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/encoder_speed.py
+	$(BIN)/python benchmarks/unseen.py
+	$(BIN)/python benchmarks/adaptation.py
+	$(BIN)/python benchmarks/robustness.py
+	$(BIN)/python benchmarks/encoder_bundle.py
+	$(BIN)/python benchmarks/encoder_ablation.py
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -135,3 +135,43 @@ def encoder_agreement() -> str:
         same, right = (told["agreement"][key][exact] for key in ("same_answer", "accuracy"))
         lines.append([name, f"{percent(same)} %", f"{percent(right)} %", f"{ms:.1f} ms"])
     return rows(*lines)
+
+
+def unseen() -> str:
+    "The fine-tuned encoder where it has never been: alone, and adapted to each speaker."
+    words = {
+        "TESS, by word": "TESS by word: words never heard, both actresses known",
+        "TESS, an actress unseen": "TESS, an actress never heard",
+        "RAVDESS, by actor": "RAVDESS, actors never heard, 8 emotions",
+        "EmoDB, by speaker": "EmoDB, speakers never heard, two at a time",
+        "EMOVO, a corpus unseen": "EMOVO, a corpus and a language never heard",
+    }
+    lines = [["UAR", "test clips", "alone", "adapted", "ECE alone"]]
+    for name, told in result("unseen")["figures"].items():
+        alone, adapted = told["alone"], told["adapted"]
+        ece = f"{alone['calibration']['ece']:.3f}"
+        lines.append([words[name], alone["clips"], interval(alone["uar"]), interval(adapted["uar"]), ece])
+    return rows(*lines)
+
+
+def adaptation() -> str:
+    "UAR by number of unlabelled clips of the speaker, of any emotions or all of one."
+    figures = result("unseen")["figures"]
+    counts = list(next(iter(figures.values()))["curve"])
+    lines = [["clips of the speaker, unlabelled", *counts]]
+    for name, told in figures.items():
+        for curve, words in (("curve", "any emotions"), ("curve_one_emotion", "all of one emotion")):
+            values = [percent(told[curve][k]["uar"]) for k in counts]
+            lines.append([f"{name}: {words}", *values])
+    return rows(*lines)
+
+
+def robustness() -> str:
+    "UAR on unheard speakers under noise, rooms, lines, loudness, length and speed."
+    told = result("robustness")
+    plain = told["conditions"]["as recorded"]["uar"]["value"]
+    lines = [["condition", "UAR", "lost, points", "same answer"]]
+    for name, r in told["conditions"].items():
+        lost = f"{100 * (plain - r['uar']['value']):.1f}"
+        lines.append([name, interval(r["uar"]), lost, f"{percent(r['same_answer'])} %"])
+    return rows(*lines)
