@@ -9,6 +9,7 @@ __all__ = ['app', 'corpora_app', 'main', 'clips', 'answers', 'predict', 'serve',
 # %% ../nbs/10_cli.ipynb #9488bc1b
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -176,20 +177,16 @@ def _row(path, wide, answer=None, error=None):
     if error:
         return f"{name}  {_shown(error.removeprefix(path).strip())}"
     bar = _colored(_bar(answer.confidence), answer.emotion)
-    return f"{name}  {answer.emotion:<9} {answer.confidence:>6.1%}  {bar}"
+    return f"{name}  {answer.emotion + '?' * answer.unsure:<9} {answer.confidence:>6.1%}  {bar}"
 
 
 def _line(path, answer=None, error=None):
     "One JSON object for programs."
     return json.dumps({"path": path, "error": error} if error else {"path": path, **answer.to_dict()})
 
-# %% ../nbs/10_cli.ipynb #72c0a73e
-def answers(
-    named: list,  # (path, source or sentence) as `clips` gives them
-    recognizer,  # a `serving.Recognizer`
-    max_seconds: float,  # longer clips are refused
-):  # yields (path, prediction or None, error or None)
-    "An answer or an error for each clip."
+# %% ../nbs/10_cli.ipynb #4402ad2d
+def _hear(named, recognizer, max_seconds):
+    "For each clip: path, what was heard or None, error or None."
     from ser_nbdev.audio import AudioError
 
     for path, source in named:
@@ -197,23 +194,81 @@ def answers(
             yield path, None, source
         else:
             try:
-                yield path, recognizer.predict(source, max_seconds=max_seconds), None
+                yield path, recognizer.hear(source, max_seconds=max_seconds), None
             except AudioError as e:
                 yield path, None, f"{'standard input' if path == '-' else path} {e.problem}"
 
-# %% ../nbs/10_cli.ipynb #d3d4b614
-def _predict(named, bundle, max_seconds, as_json):
-    "Print an answer or an error for each clip, as it comes; return the exit status."
-    from ser_nbdev import serving
+# %% ../nbs/10_cli.ipynb #72c0a73e
+def answers(
+    named: list,  # (path, source or sentence) as `clips` gives them
+    recognizer,  # a `serving.Recognizer`
+    max_seconds: float,  # longer clips are refused
+    speaker=None,  # function: path -> name of the speaker whom the clip makes known, or None
+):  # yields (path, prediction or None, error or None)
+    "An answer or an error for each clip; with `speaker`, after all have been heard. Raises `serving.BundleError`."
+    heard, known = _hear(named, recognizer, max_seconds), {}
+    if speaker is not None:
+        recognizer.adapt([])  # an LSTM cannot, and says so before anything is heard
+        heard, of = list(heard), {}
+        for path, one, _ in heard:
+            if one is not None and speaker(path) is not None:
+                of.setdefault(speaker(path), []).append(one)
+        known = {name: recognizer.adapt(theirs) for name, theirs in of.items()}
+    for path, one, error in heard:
+        knows = known.get(speaker(path), recognizer) if known else recognizer
+        yield path, one and knows.answer(one), error
 
-    recognizer, failed = serving.Recognizer(bundle), 0
+# %% ../nbs/10_cli.ipynb #d3d4b614
+def _predict(named, recognizer, max_seconds, as_json, speaker):
+    "Print an answer or an error for each clip, as it comes; return the exit status."
+    from ser_nbdev.serving import MAX_SECONDS
+
+    failed = unsure = 0
     wide = min(60, max((len(_shown(path)) for path, _ in named), default=0))
-    for path, answer, error in answers(named, recognizer, max_seconds or serving.MAX_SECONDS):
+    if speaker:
+        _strangers([path for path, source in named if not isinstance(source, str) and not speaker(path)])
+    asked = _with_bar(named) if speaker else named
+    for path, answer, error in answers(asked, recognizer, max_seconds or MAX_SECONDS, speaker):
         failed += error is not None
+        unsure += error is None and answer.unsure
         print(_line(path, answer, error) if as_json else _row(path, wide, answer, error), flush=True)
+    if unsure and not as_json:
+        _note(f"? marks an answer of less than {recognizer.bundle.threshold:.0%} confidence: it is unsure.")
     if failed and len(named) > 1:
         _note(f"ser: {failed} of {len(named)} could not be read.")
     return 1 if failed else 0
+
+
+def _with_bar(some):
+    "The same, with a progress bar on a terminal."
+    from tqdm import tqdm
+
+    return tqdm(some, leave=False, disable=not sys.stderr.isatty())
+
+
+def _strangers(paths):
+    "Say which clips make no speaker known."
+    if paths:
+        names = ", ".join(Path(path).name for path in paths[:3]) + ", ..." * (len(paths) > 3)
+        _note(f"The pattern finds no speaker in {len(paths)} names, which are answered unadapted: {names}.")
+
+# %% ../nbs/10_cli.ipynb #20708fd9
+def _speakers(adapt, pattern):
+    "What finds the speaker of a path: a function, or None where nobody asks."
+    if adapt and pattern is not None:
+        raise typer.BadParameter("Give --adapt for one speaker or --speaker-pattern for several, not both.")
+    if pattern is None:
+        return (lambda path: "the one") if adapt else None
+    try:
+        found = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as e:
+        raise typer.BadParameter(f"{pattern!r} is no regular expression ({e}).") from None
+
+    def speaker(path):
+        match = found.search(Path(path).stem)
+        return (match and match[1 if found.groups else 0]) or None
+
+    return speaker
 
 # %% ../nbs/10_cli.ipynb #4c859fb1
 _BUNDLE = typer.Option(
@@ -223,24 +278,40 @@ _PATHS = typer.Argument(None, help="Audio files, folders, or - for standard inpu
 _LONGEST = typer.Option(
     None, "--max-seconds", min=0.1, show_default=False, help="Refuse clips that are longer.  [default: 600]"
 )
+_ADAPT = typer.Option(False, "--adapt", help="All clips are of one speaker: get used to the voice first.")
+_PATTERN = typer.Option(
+    None,
+    "--speaker-pattern",
+    metavar="REGEX",
+    help="Get used to each speaker first: what REGEX (its group, if it has one) finds in the file's name.",
+)
+_LABELS = typer.Option(
+    None, "--labels", metavar="A,B,...", help="Choose from these labels of the bundle, calm and boredom too."
+)
 
-
+# %% ../nbs/10_cli.ipynb #cfa4a8a6
 @app.command()
 def predict(
     paths: list[str] = _PATHS,
     as_json: bool = typer.Option(False, "--json", help="One JSON object a line instead of a table."),
     bundle: str = _BUNDLE,
+    labels: str = _LABELS,
+    adapt: bool = _ADAPT,
+    pattern: str = _PATTERN,
     max_seconds: float = _LONGEST,
 ):
     "Say the emotion of clips. Status 1 if one of them cannot be read; the others are answered."
-    if not paths:
-        from ser_nbdev.serving import samples
+    from ser_nbdev.serving import Recognizer, samples
 
+    speaker = _speakers(adapt, pattern)
+    chosen = labels if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
+    recognizer = Recognizer(bundle, chosen)
+    if not paths:
         _note("No path was given, so these are the bundled samples, spoken by a synthesiser.")
         named = [(str(path) if as_json else path.name, path) for path in samples()]
     else:
         named = list(clips(paths))
-    return _predict(named, bundle, max_seconds, as_json)
+    return _predict(named, recognizer, max_seconds, as_json, speaker)
 
 # %% ../nbs/10_cli.ipynb #09a69547
 @app.command()
@@ -475,18 +546,20 @@ def _against_memory(card, table, cache):
     return found
 
 # %% ../nbs/10_cli.ipynb #30d6cb96
-def _judge(table, bundle, cache):
+def _judge(table, bundle, cache, adapt):
     "A report of what a bundle says about a table, and whether clips were left out that cannot be read."
-    from tqdm import tqdm
     from ser_nbdev import evaluation, serving
 
     recognizer = serving.Recognizer(bundle)
-    known = table[table.emotion.isin(recognizer.labels)].reset_index(drop=True)
+    chosen = {*recognizer.labels, *table.emotion} & {*recognizer.bundle.labels}  # calm where clips bear it
+    recognizer = serving.Recognizer(recognizer.bundle, chosen)
+    known = table[table.emotion.isin(chosen)].reset_index(drop=True)
     if n := len(table) - len(known):
         _note(f"{n} clips have a label that the bundle does not know; left out.")
     heard, rows = [], []
-    asked = answers([(path, Path(path)) for path in known.path], recognizer, serving.MAX_SECONDS)
-    for i, (path, answer, error) in enumerate(tqdm(asked, total=len(known), disable=not sys.stderr.isatty())):
+    named = _with_bar([(path, Path(path)) for path in known.path])
+    who = dict(zip(known.path, zip(known.corpus, known.speaker))).get if adapt else None
+    for i, (_, answer, error) in enumerate(answers(named, recognizer, serving.MAX_SECONDS, who)):
         if error:
             _note(f"ser: {error}")
         else:
@@ -496,8 +569,8 @@ def _judge(table, bundle, cache):
     card, judged = recognizer.bundle.card, known.iloc[rows]
     audit = _against_memory(card, judged, cache)
     how = f"{card.get('name', recognizer.bundle.folder.name)} as it is"
-    if audit is None:
-        how += ", which does not say what it learnt from"
+    how += ", used to each speaker by these very clips, unlabelled" if adapt else ""
+    how += ", which does not say what it learnt from" if audit is None else ""
     report = evaluation.evaluate(judged, heard, recognizer.labels, protocol=how, audit=audit)
     return report, len(rows) < len(known)
 
@@ -508,6 +581,7 @@ def evaluate(
     corpus: list[str] = _CORPUS,
     demo: bool = _DEMO,
     bundle: str = _BUNDLE,
+    adapt: bool = typer.Option(False, "--adapt", help="Let the bundle get used to each speaker first."),
     protocol: str = typer.Option(None, "--protocol", "-p", help=f"Train and test anew by: {_PROTOCOLS}"),
     folds: int = typer.Option(5, min=2, help="Of random, word and speaker."),
     baseline: bool = typer.Option(False, "--baseline", help="With --protocol: the baseline's network."),
@@ -521,9 +595,11 @@ def evaluate(
     "Judge a bundle on labelled clips, or train and test anew by a protocol."
     from ser_nbdev import features
 
+    if adapt and protocol is not None:
+        raise typer.BadParameter("--adapt goes with a bundle as it is, and not with --protocol.")
     table = _clips_to_learn(root, corpus, demo)
     if protocol is None:
-        judged, failed = _judge(table, bundle, cache)
+        judged, failed = _judge(table, bundle, cache, adapt)
     else:
         training, kept = _workshop(), features.FeatureCache(cache)
         made = _recipe(recipe, dict(epochs=epochs, seed=seed), table)

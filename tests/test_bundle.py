@@ -1,4 +1,4 @@
-"The bundle that ships, on real speech; and a bundle that is written while the disk fills up or the writer is killed."
+"The LSTM that ships, on real speech; and a bundle that is written while the disk fills up or the writer is killed."
 
 import errno
 import os
@@ -21,7 +21,7 @@ real_speech = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer()
+    return Recognizer("tess-lstm")
 
 
 def tess(folder=None):
@@ -68,7 +68,7 @@ def test_words_that_it_has_never_heard(recognizer):
 @pytest.fixture
 def old(tmp_path):
     "A bundle of version `old`, to be replaced."
-    shipped = Bundle()
+    shipped = Bundle("tess-lstm")
     return write_bundle(tmp_path / "bundle", shipped._model, {**shipped.card, "version": "old"}, "# Old")
 
 

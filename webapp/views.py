@@ -158,6 +158,12 @@ def bundle():
     return recognizer().bundle
 
 
+@views.app_template_global()
+def labels():
+    "The emotions that it chooses from."
+    return recognizer().labels
+
+
 @views.app_template_filter()
 def lasting(seconds):
     "A duration for people: 1.4 s, 45 s, 10 minutes."
