@@ -491,11 +491,11 @@ def export_encoder_bundle(
     adaptation: Adaptation,  # fitted on voices that the network had not heard
     threshold: float,  # calibrated confidence below which an answer is unsure
     speech: float,  # log-odds of speech below which there is none
-    fitted: str,  # a sentence: on what these three were fitted
     reports: dict,  # what was tested, "what": `evaluation.Report` or its dict
+    fitted: str = "On what this was fitted is not said.",  # a sentence about the three above
     name: str | None = None,  # None: the folder's name
     limits: tuple = (),  # sentences about what it cannot do
-    further: dict | None = None,  # more sections of the card for people, "title": Markdown
+    sections: dict | None = None,  # more sections of the card for people, "title": Markdown
 ) -> serving.Bundle:  # opened and checked
     """Round, convert, prove equal, describe and write a fine-tuned network as a bundle, whole or not at all.
 
@@ -509,9 +509,9 @@ def export_encoder_bundle(
         labels=list(tuned.labels),
         features={"frames": encoder_windows.__name__},
         adaptation=adaptation.to_dict(),
-        calibration={"threshold": threshold, "speech": speech, "fitted": fitted},
+        calibration={"threshold": float(threshold), "speech": float(speech), "fitted": fitted},
         notice=WEIGHTS_NOTICE,
     )  # fmt: skip
     words = _words(tuned, adaptation, threshold, speech, fitted)
-    card_md = _describe(tuned.train, name, reports, limits, further, WEIGHTS_NOTICE, **words)
+    card_md = _describe(tuned.train, name, reports, limits, sections, WEIGHTS_NOTICE, **words)
     return serving.write_bundle(folder, export_litert(round_weights(tuned.model)), card, card_md)

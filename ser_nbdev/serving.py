@@ -205,7 +205,7 @@ def _misfit_encoder(self: Bundle):
         gives = ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items()))
         return f"the model gives {gives}, and {k} labels need own and relative (1, {k}), and speech (1, 1)"
     if not all(np.isfinite(y).all() for y in found.values()):
-        return "the model gives what are no numbers, and the card says that it was tested"
+        return "the model gives what are no numbers, where the card promises scores"
 
 # %% ../nbs/08_serving.ipynb #072e0e31
 def settle(

@@ -1,4 +1,4 @@
-"The LSTM that ships, on real speech; and a bundle that is written while the disk fills up or the writer is killed."
+"The bundles that ship, and the LSTM on real speech; a bundle that is written while the disk fills up or the writer is killed."
 
 import errno
 import os
@@ -12,11 +12,29 @@ import numpy as np
 import pytest
 
 from ser_nbdev.audio import SAMPLE_RATE, load
-from ser_nbdev.serving import Bundle, Recognizer, write_bundle
+from ser_nbdev.serving import BUNDLES, DEFAULT_BUNDLE, Bundle, Recognizer, write_bundle
 
 real_speech = pytest.mark.skipif(
     not os.environ.get("SER_DATA_DIR"), reason="SER_DATA_DIR is not set: no corpora"
 )
+
+
+@pytest.mark.parametrize("folder", sorted(BUNDLES.iterdir()), ids=lambda p: p.name)
+def test_what_ships_is_small_and_says_what_it_is(folder):
+    bundle = Bundle(folder.name)
+    assert {p.name for p in folder.iterdir()} == {"model.tflite", "card.json", "card.md"}
+    assert sum(p.stat().st_size for p in folder.iterdir()) <= 12e6
+    assert bundle.card["name"] == folder.name and bundle.card["licence"] and bundle.card["figures"]
+    assert bundle.card["training"]["memory"]["clips"] > 1000
+    text = (folder / "card.md").read_text()
+    for part in ("## What it must not be used for", "## Training data", "## Figures", "## Licence"):
+        assert part in text
+    if bundle.kind == "encoder":  # the licences of the weights it began with go along
+        assert "Copyright (c) 2022 OpenAI" in text and "Daily" in text and "OpenAI" in bundle.card["notice"]
+
+
+def test_the_default_ships():
+    assert (BUNDLES / DEFAULT_BUNDLE).is_dir()
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,10 @@ def names(tmp_path_factory):
 
 
 def test_bundle_page_and_samples_are_inside(names):
-    for part in ("model.tflite", "card.json", "card.md"):
-        assert f"ser_nbdev/bundles/tess-lstm/{part}" in names
+    for bundle in (ROOT / "ser_nbdev" / "bundles").iterdir():
+        for part in ("model.tflite", "card.json", "card.md"):
+            assert f"ser_nbdev/bundles/{bundle.name}/{part}" in names
+    assert "ser_nbdev/bundles/tess-lstm/card.json" in names
     assert {"ser_nbdev/webapp/__init__.py", "ser_nbdev/serving.py", "ser_nbdev/_modidx.py"} <= names
     for tracked in [*(ROOT / "webapp").glob("*/*"), *(ROOT / "ser_nbdev" / "samples").iterdir()]:
         inside = tracked.relative_to(ROOT).as_posix()
