@@ -608,7 +608,7 @@ def _card_groups(d):  # the same by gender and by speaker
 def model_card(
     facts: dict,  # those of `FACTS`; "limits", a list of sentences, is welcome
     reports: dict,  # what was tested, such as "TESS": Report, or what was stored of one
-    sections: dict | None = None,  # more of them, "title": Markdown, after the figures
+    further: dict | None = None,  # more sections, "title": Markdown, after the figures
 ) -> str:  # Markdown, to lie beside the model as card.md
     "The card of a model, from facts and reports; raises `EvaluationError` where an essential is missing."
     if lacking := [k for k in FACTS if not facts.get(k)]:
@@ -618,7 +618,7 @@ def model_card(
     d = {name: _dict(r) for name, r in reports.items()}
     columns = ["corpus", "clips", "speakers", "licence"]
     learnt = _rows(columns, [[t.get(c, "-") for c in columns] for t in facts["training"]])
-    parts = {
+    sections = {
         f"# {facts['name']} {facts['version']}": facts["summary"],
         "## Intended use": facts["intended"],
         "## What it must not be used for": MUST_NOT,
@@ -628,8 +628,8 @@ def model_card(
         "## Figures": _card_figures(d),
         "## By gender and speaker": _card_groups(d),
     }
-    parts |= {f"## {title}": text for title, text in (sections or {}).items()}
+    sections |= {f"## {title}": text for title, text in (further or {}).items()}
     if facts.get("limits"):
-        parts["## Limits"] = "\n".join(f"- {s}" for s in facts["limits"])
-    parts["## Licence"] = facts["licence"]
-    return "\n\n".join(f"{title}\n\n{text}" for title, text in parts.items()) + "\n"
+        sections["## Limits"] = "\n".join(f"- {s}" for s in facts["limits"])
+    sections["## Licence"] = facts["licence"]
+    return "\n\n".join(f"{title}\n\n{text}" for title, text in sections.items()) + "\n"

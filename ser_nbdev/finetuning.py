@@ -495,7 +495,7 @@ def export_encoder_bundle(
     fitted: str = "On what this was fitted is not said.",  # a sentence about the three above
     name: str | None = None,  # None: the folder's name
     limits: tuple = (),  # sentences about what it cannot do
-    sections: dict | None = None,  # more sections of the card for people, "title": Markdown
+    further: dict | None = None,  # more sections of the card for people, "title": Markdown
 ) -> serving.Bundle:  # opened and checked
     """Round, convert, prove equal, describe and write a fine-tuned network as a bundle, whole or not at all.
 
@@ -513,5 +513,5 @@ def export_encoder_bundle(
         notice=WEIGHTS_NOTICE,
     )  # fmt: skip
     words = _words(tuned, adaptation, threshold, speech, fitted)
-    card_md = _describe(tuned.train, name, reports, limits, sections, WEIGHTS_NOTICE, **words)
+    card_md = _describe(tuned.train, name, reports, limits, further, WEIGHTS_NOTICE, **words)
     return serving.write_bundle(folder, export_litert(round_weights(tuned.model)), card, card_md)

@@ -85,7 +85,7 @@ def _read_card(folder: Path) -> dict:
             )
     return card
 
-
+# %% ../nbs/08_serving.ipynb #bce7877c
 def _read_model(folder: Path, checksums: dict) -> bytes:
     "The model, once every file is what the card says; raises `BundleError`."
     for name, expected in checksums.items():
@@ -130,22 +130,24 @@ class Bundle:
         self._lock = threading.Lock()
         self._open()
 
-    def _configure(self, card, calibration):
-        "Take from the card what the kind needs; raises what is caught above."
-        if self.kind == "lstm":
-            self.frontend = Frontend.from_dict(card["features"])
-            self.temperature = float(calibration.get("temperature", 1.0))
-            if not 0 < self.temperature < math.inf:
-                raise ValueError(f"a temperature of {self.temperature}")
-            return
-        if card["features"] != {"frames": encoder_windows.__name__}:
-            raise ValueError(f"features are {encoder_windows.__name__}, not {card['features']}")
-        self.adaptation = Adaptation.from_dict(card["adaptation"])
-        if self.adaptation.labels != self.labels:
-            raise ValueError("it adapts other labels than it has")
-        self.threshold, self.speech = float(calibration["threshold"]), float(calibration["speech"])
-        if not (0 <= self.threshold <= 1 and math.isfinite(self.speech)):
-            raise ValueError(f"a threshold of {self.threshold}, and {self.speech} for speech")
+# %% ../nbs/08_serving.ipynb #4f389cb3
+@patch
+def _configure(self: Bundle, card, calibration):
+    "Take from the card what the kind needs; raises what is caught above."
+    if self.kind == "lstm":
+        self.frontend = Frontend.from_dict(card["features"])
+        self.temperature = float(calibration.get("temperature", 1.0))
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"a temperature of {self.temperature}")
+        return
+    if card["features"] != {"frames": encoder_windows.__name__}:
+        raise ValueError(f"features are {encoder_windows.__name__}, not {card['features']}")
+    self.adaptation = Adaptation.from_dict(card["adaptation"])
+    if self.adaptation.labels != self.labels:
+        raise ValueError("it adapts other labels than it has")
+    self.threshold, self.speech = float(calibration["threshold"]), float(calibration["speech"])
+    if not (0 <= self.threshold <= 1 and math.isfinite(self.speech)):
+        raise ValueError(f"a threshold of {self.threshold}, and {self.speech} for speech")
 
 # %% ../nbs/08_serving.ipynb #9990204a
 @contextmanager

@@ -408,7 +408,7 @@ INTENDED = (
 )
 
 
-def _describe(table, name, reports, limits=(), sections=None, notice="", **facts):
+def _describe(table, name, reports, limits=(), further=None, notice="", **facts):
     "The card for people, whatever the network: from `table`, what it learnt from, the reports, and facts of its own."
     licences = {c: corpora.CORPORA[c].licence for c in table.corpus.unique()}
     learnt = [
@@ -430,9 +430,9 @@ def _describe(table, name, reports, limits=(), sections=None, notice="", **facts
         "limits": list(limits),
         **facts,
     }
-    return evaluation.model_card(facts, reports, sections)
+    return evaluation.model_card(facts, reports, further)
 
-
+# %% ../nbs/06_training.ipynb #20e13d90
 def describe(
     trained: Trained,
     name: str,
