@@ -1,9 +1,9 @@
-"""What each part of the encoder's recipe is worth, on a side that the README does not report.
+"""What each part of the encoder's recipe is worth: one thing changed at a time.
 
     SER_DATA_DIR=... python benchmarks/encoder_ablation.py [--folder runs/encoder-ablation] [--only NAME ...] [--threads 2]
 
 Trains on TESS, EMOVO and sixteen RAVDESS actors; tests on four other actors (the first fold of benchmarks/unseen.py) and on EmoDB, a corpus
-and a language that this training has never heard. The recipe was chosen here. Ten to twenty minutes a variant; each is kept
+and a language that this training has never heard. Ten to twenty minutes a variant; each is kept
 when it is done, and one that was killed goes on where it was.
 """
 

@@ -22,7 +22,8 @@ from common import pin_threads, store
 
 pin_threads(1)
 
-OURS = "from ser_nbdev.serving import Recognizer; print(Recognizer().predict({clip!r}).emotion)"
+OURS = "from ser_nbdev.serving import Recognizer; print(Recognizer({bundle!r}).predict({clip!r}).emotion)"
+BUNDLES = ("tess-lstm", "speech-encoder")
 THEIRS = """
 import librosa, numpy as np
 from keras.models import load_model
@@ -62,14 +63,14 @@ def clips(n: int):
 
 
 def per_clip(paths, model_file):
-    "Milliseconds per clip of both ways, taken in turn, after a warm-up."
+    "Milliseconds per clip of the baseline's way and of each bundle, taken in turn, after a warm-up."
     import librosa
     import numpy as np
     from keras.models import load_model
 
     from ser_nbdev.serving import Recognizer
 
-    model, recognizer = load_model(model_file, compile=False), Recognizer()
+    model = load_model(model_file, compile=False)
 
     def theirs(path):
         x, rate = librosa.load(path, duration=3, offset=0.5)
@@ -79,14 +80,33 @@ def per_clip(paths, model_file):
         ):  # its progress bar, which the app leaves on, goes to the server's log
             return np.argmax(model.predict(mfcc.reshape(1, 40, 1)))
 
-    took = {"ours": [], "baseline": []}
-    for i, path in enumerate([paths[0]] * 3 + paths):
-        for name, answer in (("ours", recognizer.predict), ("baseline", theirs)):
-            began = time.perf_counter()
-            answer(path)
+    took = {name: [] for name in BUNDLES}  # milliseconds (of the baseline, of the bundle)
+    for name in BUNDLES:
+        recognizer = Recognizer(name)
+        for i, path in enumerate([paths[0]] * 3 + paths):
+            both = []
+            for answer in (
+                theirs,
+                recognizer.predict,
+            ):  # ours after theirs, whose memory has emptied the caches
+                began = time.perf_counter()
+                answer(path)
+                both.append(1e3 * (time.perf_counter() - began))
             if i >= 3:
-                took[name].append(1e3 * (time.perf_counter() - began))
+                took[name].append(both)
     return took
+
+
+def ratios(took, starts, name):
+    "What the baseline takes over what a bundle takes, pair by pair: median, least and most."
+    pairs = {
+        "per_clip_ms": [theirs / ours for theirs, ours in took[name]],
+        "start_to_first_answer_s": [b[0] / a[0] for a, b in zip(starts[name], starts["baseline"])],
+        "peak_memory_mb": [b[1] / a[1] for a, b in zip(starts[name], starts["baseline"])],
+    }
+    return {
+        key: {"median": statistics.median(r), "least": min(r), "most": max(r)} for key, r in pairs.items()
+    }
 
 
 def main():
@@ -95,16 +115,14 @@ def main():
     args.add_argument("--starts", type=int, default=7)
     args = args.parse_args()
     paths = clips(args.clips)
-    starts = {"ours": [], "baseline": []}
     with tempfile.TemporaryDirectory() as folder:
         model_file = str(Path(folder, "baseline.keras"))
         # in a process of its own: a child's peak memory counts what its parent held when it was born
         make = f"from ser_nbdev.model import baseline_lstm; baseline_lstm().save({model_file!r})"
         subprocess.run([sys.executable, "-c", make], check=True, stderr=subprocess.DEVNULL)
-        codes = {
-            "ours": OURS.format(clip=paths[0]),
-            "baseline": THEIRS.format(clip=paths[0], model=model_file),
-        }
+        codes = {"baseline": THEIRS.format(clip=paths[0], model=model_file)}
+        codes |= {name: OURS.format(bundle=name, clip=paths[0]) for name in BUNDLES}
+        starts = {name: [] for name in codes}
         for code in codes.values():
             start(code)  # fills the file cache for both
         for _ in range(args.starts):
@@ -112,23 +130,19 @@ def main():
                 starts[name].append(start(code))
         took = per_clip(paths, model_file)
     result = {}
+    each = {name: [ours for _, ours in pairs] for name, pairs in took.items()}
+    each["baseline"] = [theirs for pairs in took.values() for theirs, _ in pairs]
     for name in starts:
         result[name] = {
-            "per_clip_ms": statistics.median(took[name]),
+            "per_clip_ms": statistics.median(each[name]),
             "start_to_first_answer_s": statistics.median(s for s, _ in starts[name]),
             "peak_memory_mb": statistics.median(m for _, m in starts[name]),
         }
         print(f"{name:9}", "  ".join(f"{key} {value:.3g}" for key, value in result[name].items()))
-    pairs = {
-        "per_clip_ms": [b / a for a, b in zip(took["ours"], took["baseline"])],
-        "start_to_first_answer_s": [b[0] / a[0] for a, b in zip(starts["ours"], starts["baseline"])],
-        "peak_memory_mb": [b[1] / a[1] for a, b in zip(starts["ours"], starts["baseline"])],
-    }
-    result["baseline_over_ours"] = {
-        key: {"median": statistics.median(r), "least": min(r), "most": max(r)} for key, r in pairs.items()
-    }
-    for key, r in result["baseline_over_ours"].items():
-        print(f"{key}: baseline / ours = {r['median']:.1f} ({r['least']:.1f} to {r['most']:.1f})")
+    result["baseline_over"] = {name: ratios(took, starts, name) for name in BUNDLES}
+    for name, told in result["baseline_over"].items():
+        for key, r in told.items():
+            print(f"{key}: baseline / {name} = {r['median']:.1f} ({r['least']:.1f} to {r['most']:.1f})")
     store("speed", {"clips": len(paths), "starts": args.starts, "threads": 1, **result})
 
 

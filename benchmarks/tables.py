@@ -79,18 +79,19 @@ def published() -> str:
 
 
 def speed() -> str:
-    "Ours and the baseline's way, side by side."
+    "Both bundles and the baseline's way, side by side."
     told = result("speed")
     names = {
         "per_clip_ms": ("from path to answer, warm", "ms", ".1f"),
         "start_to_first_answer_s": ("from process start to the first answer", "s", ".2f"),
         "peak_memory_mb": ("peak memory", "MB", ".0f"),
     }
-    lines = [["", "baseline's way", "ours", "ratio"]]
+    lines = [["", "baseline's way", "LSTM", "ratio", "encoder", "ratio"]]
     for key, (words, unit, form) in names.items():
-        theirs, ours = told["baseline"][key], told["ours"][key]
-        ratio = told["baseline_over_ours"][key]["median"]
-        lines.append([words, f"{theirs:{form}} {unit}", f"{ours:{form}} {unit}", f"{ratio:.1f}"])
+        line = [words, f"{told['baseline'][key]:{form}} {unit}"]
+        for bundle, ratio in told["baseline_over"].items():
+            line += [f"{told[bundle][key]:{form}} {unit}", f"{ratio[key]['median']:.1f}"]
+        lines.append(line)
     return rows(*lines)
 
 

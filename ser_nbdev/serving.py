@@ -29,7 +29,7 @@ from .logmel import BANDS, encoder_windows
 
 # %% ../nbs/08_serving.ipynb #701cfc4e
 BUNDLES = Path(__file__).parent / "bundles" if "__file__" in globals() else Path("../ser_nbdev/bundles")
-DEFAULT_BUNDLE = "tess-lstm"
+DEFAULT_BUNDLE = "speech-encoder"
 KINDS = {1: "lstm", 2: "encoder"}  # by the format of the bundle, which an older reader refuses by its number
 
 
