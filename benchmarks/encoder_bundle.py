@@ -74,17 +74,16 @@ def agreement(tuned, bundle, table):
 
 def sections():
     "What the card tells beside the usual: adaptation, what is left unanswered, the world."
-    figures = tables.result("unseen")["figures"]
+    told = tables.result("unseen")
     lines = [["at least as sure as", "answered", "wrong"]]
-    pooled = figures["RAVDESS, by actor"]["risk_coverage"]
-    lines += [
-        [r["threshold"], f"{tables.percent(r['coverage'])} %", f"{tables.percent(r['risk'])} %"]
-        for r in pooled
-    ]
+    for r in told["strangers_risk_coverage"]:
+        lines.append([r["threshold"], f"{tables.percent(r['coverage'])} %", f"{tables.percent(r['risk'])} %"])
+    ece = told["strangers"]["calibration"]["ece"]
+    words = f"All speakers of all corpora, never heard by the network nor by what calibrated it; ECE {ece:.3f}.\n\n"
     found = {
         "Protocols": tables.unseen(),
         "Known by some clips": tables.adaptation(),
-        "Answered and wrong, RAVDESS by actor": tables.rows(*lines),
+        "Answered and wrong": words + tables.rows(*lines),
     }
     if (RESULTS / "robustness.json").exists():
         found["Noise, rooms, lines"] = tables.robustness()
