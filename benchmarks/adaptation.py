@@ -147,7 +147,8 @@ def strangers(held, folds=5):
     fold = held.table.speaker.map({who: i % folds for i, who in enumerate(names)}).to_numpy()
     p, barred = np.zeros(held.scores[:, 0].shape), 1e9 * (held.allowed - 1)
     for i in range(folds):
-        scores = held.scores[fold == i] + barred[fold == i, None] / 2
+        scores = held.scores[fold == i].copy()
+        scores[:, 0] += barred[fold == i]
         p[fold == i] = held.learn(fold != i).probabilities(scores)
     t, p = held.table[held.strangers], p[held.strangers]
     said = "speakers never heard, of all corpora; the temperature was fitted on other speakers"

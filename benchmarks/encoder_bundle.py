@@ -28,7 +28,7 @@ LIMITS = (
     "It learnt from acted speech: 38 people who were asked to sound angry or sad in a studio. What people sound like who "
     "are angry or sad it has not heard.",
     "English, German and Italian voices only, all of adults.",
-    "On a corpus and a language that it has never heard it is wrong in more than half of the clips, and too sure of itself: see EMOVO.",
+    "On a corpus and a language that it has never heard it is wrong in more than half of the clips, and far too sure of itself: see EMOVO.",
     "It judges up to 8 s at a time, one speaker at a time. Two people who talk at once are heard as one.",
     "What is no speech it knows from synthetic noises, tones, engines and simple music. Recorded music and song it may take for speech.",
 )

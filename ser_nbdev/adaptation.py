@@ -18,7 +18,7 @@ class Adaptation:
 
     labels: tuple  # emotions, in the order of the scores
     means: np.ndarray  # (labels, labels): what each emotion contributes to the relative scores
-    doubt: float = 2.0  # clips without offset that a speaker's clips are outweighed by
+    doubt: float = 1.0  # clips without offset that stand against those of the speaker
     temperature: float = 1.0  # divides the logits of a clip of a speaker nobody knows
     familiar: float = 1.0  # the same where the speaker is known well
 
@@ -67,6 +67,15 @@ def _softmax(z):
 
 
 @patch
+def share(
+    self: Adaptation,
+    known_by: int,  # clips
+) -> float:  # 0 for none, nearing 1
+    "How much the relative scores count beside the own ones, for a speaker who is known by some clips."
+    return known_by / (known_by + self.doubt)
+
+
+@patch
 def offset(
     self: Adaptation,
     scores: np.ndarray,  # (clips, 2, labels): own and relative scores of clips of one speaker
@@ -75,9 +84,9 @@ def offset(
     "What is peculiar to a speaker, from unlabelled clips that may bear any emotions, or all the same one."
     scores = np.asarray(scores, float).reshape(-1, 2, len(self.labels))
     own, relative = scores[:, 0], scores[:, 1]
-    found = np.zeros(len(self.labels))
+    found, share = np.zeros(len(self.labels)), self.share(len(scores))
     for _ in range(rounds if len(scores) else 0):
-        emotions = _softmax(own + relative - found)
+        emotions = _softmax(own + share * (relative - found))
         found = (relative - emotions @ self.means).sum(axis=0) / (len(scores) + self.doubt)
     return found
 
@@ -90,9 +99,9 @@ def probabilities(
     known_by: int = 0,  # number of clips that the offset was found from
 ) -> np.ndarray:  # (..., labels), calibrated
     "How probable each emotion is, for a speaker who is known by some clips or by none."
-    scores, share = np.asarray(scores, float), known_by / (known_by + self.doubt)
+    scores, share = np.asarray(scores, float), self.share(known_by)
     temperature = self.temperature ** (1 - share) * self.familiar**share
-    return _softmax((scores[..., 0, :] + scores[..., 1, :] - offset) / temperature)
+    return _softmax((scores[..., 0, :] + share * (scores[..., 1, :] - offset)) / temperature)
 
 # %% ../nbs/07a_adaptation.ipynb #4b702047
 def fit_adaptation(
@@ -101,30 +110,32 @@ def fit_adaptation(
     speakers,  # (clips,) who speaks
     allowed: np.ndarray,  # (clips, labels), 0 where the clip's corpus does not know the label
     labels,  # emotions, in the order of the scores
-    doubt: float = 2.0,  # see `Adaptation`
+    doubt: float = 1.0,  # see `Adaptation`
 ) -> Adaptation:
     "What there is to learn from labelled clips of several speakers. Raises `ValueError` where nothing is."
     scores, speakers, labels = np.asarray(scores, float), np.asarray(speakers), tuple(labels)
     truth = np.array([labels.index(e) for e in emotions])
     if len(set(speakers)) < 2:
         raise ValueError("Adaptation is learnt from several speakers: one is not enough.")
-    means = _contributions(scores[:, 1], truth, speakers, len(labels))
+    _, who = np.unique(speakers, return_inverse=True)
+    each = 1 / np.bincount(who)[who]  # every speaker weighs the same, however much he said
+    means = _contributions(scores[:, 1], truth, who, each, len(labels))
     fresh = Adaptation(labels, means, doubt)
-    barred = 1e9 * (np.asarray(allowed) - 1)
-    alone = scores[:, 0] + scores[:, 1] + barred
+    alone = scores[:, 0] + 1e9 * (np.asarray(allowed) - 1)
     known = alone.copy()
     for speaker in set(speakers):
         rows = np.flatnonzero(speakers == speaker)
         choice = [label for label, yes in zip(labels, np.asarray(allowed)[rows[0]]) if yes]
         place, same = [labels.index(c) for c in choice], fresh.only(choice)
-        known[np.ix_(rows, place)] -= same.offset(scores[np.ix_(rows, [0, 1], place)])
-    return Adaptation(labels, means, doubt, _temperature(alone, truth), _temperature(known, truth))
+        both = scores[np.ix_(rows, [0, 1], place)]
+        known[np.ix_(rows, place)] += same.share(len(rows)) * (both[:, 1] - same.offset(both))
+    return Adaptation(
+        labels, means, doubt, _temperature(alone, truth, each), _temperature(known, truth, each)
+    )
 
 
-def _contributions(relative, truth, speakers, k, rounds=20):
-    "Mean relative scores of each emotion, the speakers' offsets taken off; each speaker weighs the same."
-    _, who = np.unique(speakers, return_inverse=True)
-    weight = 1 / np.bincount(who)[who]
+def _contributions(relative, truth, who, weight, k, rounds=20):
+    "Mean relative scores of each emotion, weighted, the speakers' offsets taken off."
     offsets, means = np.zeros((who.max() + 1, k)), np.zeros((k, k))
     for _ in range(rounds):
         rest = (relative - offsets[who]) * weight[:, None]
@@ -136,13 +147,13 @@ def _contributions(relative, truth, speakers, k, rounds=20):
     return means
 
 
-def _temperature(logits, truth):
+def _temperature(logits, truth, weight):
     "The temperature of least cross-entropy, between 0.2 and 10, by golden section."
 
     def loss(t):
         z = logits / np.exp(t)
         z = z - z.max(axis=1, keepdims=True)
-        return np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), truth])
+        return weight @ (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), truth])
 
     low, high, ratio = np.log(0.2), np.log(10.0), (5**0.5 - 1) / 2
     for _ in range(40):
