@@ -24,7 +24,8 @@ def store(name: str, result: dict):
     machine = {"python": platform.python_version(), "system": platform.system(), "cores": os.cpu_count()}
     RESULTS.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=RESULTS, suffix=".tmp", delete=False, encoding="utf-8") as f:
-        json.dump({"command": " ".join(["python", *sys.argv]), "machine": machine, **result}, f, indent=1)
+        said = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv]  # no machine's folders
+        json.dump({"command": " ".join(["python", *said]), "machine": machine, **result}, f, indent=1)
         f.write("\n")
     os.chmod(f.name, 0o644)
     os.replace(f.name, RESULTS / f"{name}.json")
