@@ -54,7 +54,7 @@ class Tuning:
     depth: int = 4  # layers of the encoder
     disguise: Disguise | None = Disguise()  # how a speaker is made to sound like others; None: not at all
     copies: int = 7  # other people that each speaker becomes
-    plain: float = 0.3  # share of what is heard as it was recorded
+    plain: float = 0.3  # share heard as recorded for sure; the others are drawn from all copies, the recording among them
     longest: int = 280  # frames of a clip, 10 ms each; of a longer one a random part is heard
     speakers: int = 4  # in a step
     clips: int = 8  # of each of them
