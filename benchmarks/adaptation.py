@@ -8,7 +8,7 @@ out, of other corpora; for a fold, of the other folds too. A minute on one core;
 
 import argparse
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from common import pin_threads, store
@@ -93,7 +93,7 @@ def judged(held, corpus, protocol, parts, adapted):
         t = held.table.loc[rows].reset_index(drop=True)
         p = learnt.probabilities(scores)
         for _, i in t.groupby("speaker").indices.items() if adapted else ():
-            p[i] = learnt.probabilities(scores[i], learnt.offset(scores[i]), len(i))
+            p[i] = learnt.probabilities(scores[i], learnt.voice(scores[i]))
         tables.append(t)
         ps.append(p)
     audit = [held.audits[part, corpus] for part in parts if (part, corpus) in held.audits]
@@ -116,7 +116,7 @@ def curve(held, corpus, parts, one_emotion, repetitions=20):
                     pool = i[y[i] == rng.choice(np.unique(y[i]))] if one_emotion else i
                     known = rng.permutation(pool)[:k]
                     rest = np.setdiff1d(i, known)
-                    p = learnt.probabilities(scores[rest], learnt.offset(scores[known]), len(known))
+                    p = learnt.probabilities(scores[rest], learnt.voice(scores[known]))
                     truth.append(y[rest]), said.append(p.argmax(axis=1))
                     before.append(learnt.probabilities(scores[rest]).argmax(axis=1))
             truth, said, before = map(np.concatenate, (truth, said, before))
@@ -190,8 +190,14 @@ def main():
     ships = held.learn(np.ones(len(held.table), bool))
     print(f"temperature {ships.temperature:.2f}, familiar {ships.familiar:.2f}")
     pooled = strangers(held)
-    print(f"all speakers never heard: ECE {evaluation.ece(pooled.probabilities, pooled.truth):.3f}")
-    about = {"strangers": pooled.to_dict(), "strangers_risk_coverage": risk_coverage(pooled)}
+    ece = partial(evaluation.ece, pooled.probabilities, pooled.truth)
+    everybody = ece(speakers=held.table.speaker[held.strangers])
+    print(f"all speakers never heard: ECE {ece():.3f}; {everybody:.3f} where every speaker counts the same")
+    about = {
+        "strangers": pooled.to_dict(),
+        "ece_by_speaker": everybody,
+        "strangers_risk_coverage": risk_coverage(pooled),
+    }
     about |= {"recipe": held.recipe, "unsure_below": UNSURE, "ships": ships.to_dict()}
     store("unseen", {**about, "figures": result})
 

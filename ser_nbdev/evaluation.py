@@ -127,13 +127,19 @@ def reliability(
     probabilities: np.ndarray,  # (clips, labels)
     truth: np.ndarray,  # (clips,) places among the labels
     bins: int = 15,  # of equal width over [0, 1]
+    weights: np.ndarray | None = None,  # (clips,) how much each clip counts; None: 1
 ) -> pd.DataFrame:  # one row a bin that has clips: `low, high, n, confidence, accuracy`
     "What was claimed and what was reached, by confidence (M. P. Naeini et al., AAAI 2015)."
     p = checked(probabilities, len(truth))
     sure, right = p.max(1), p.argmax(1) == truth
     place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    f = pd.DataFrame({"bin": place, "n": 1, "confidence": sure, "accuracy": right.astype(float)})
-    f = f.groupby("bin").agg({"n": "sum", "confidence": "mean", "accuracy": "mean"})
+    n = np.ones(len(p), int) if weights is None else weights
+    f = (
+        pd.DataFrame({"bin": place, "n": n, "confidence": n * sure, "accuracy": n * right})
+        .groupby("bin")
+        .sum()
+    )
+    f[["confidence", "accuracy"]] = f[["confidence", "accuracy"]].div(f.n, axis=0)
     f.insert(0, "low", f.index / bins)
     f.insert(1, "high", (f.index + 1) / bins)
     return f
@@ -143,9 +149,14 @@ def ece(
     probabilities: np.ndarray,  # (clips, labels)
     truth: np.ndarray,  # (clips,) places among the labels
     bins: int = 15,
+    speakers=None,  # (clips,) who speaks, so that everybody counts the same; None: every clip does
 ) -> float:  # in [0, 1]; 0 is perfect
     "Expected calibration error of the most likely label (C. Guo et al., ICML 2017)."
-    r = reliability(probabilities, truth, bins)
+    weights = None
+    if speakers is not None:
+        _, who = np.unique(speakers, return_inverse=True)
+        weights = 1 / np.bincount(who)[who]
+    r = reliability(probabilities, truth, bins, weights)
     return float((r.n * (r.confidence - r.accuracy).abs()).sum() / r.n.sum())
 
 

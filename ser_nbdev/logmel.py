@@ -24,7 +24,7 @@ def speech_part(
     clip = _check(clip)
     whole = clip[: len(clip) // BLOCK * BLOCK].reshape(-1, BLOCK)
     energy = np.append(np.einsum("ij,ij->i", whole, whole, dtype=float), np.sum(clip[whole.size :] ** 2.0))
-    power = np.maximum(np.convolve(energy, np.ones(4))[1 : len(whole) + 2], 1e-7)  # of four blocks, centred
+    power = np.maximum(np.convolve(energy, np.ones(4))[1 : len(whole) + 2], 1e-12)  # of four blocks, centred
     loud = np.flatnonzero(power > power.max() * 10 ** (-top_db / 10))
     start, end = max(0, loud[0] * BLOCK - MARGIN), min(len(clip), loud[-1] * BLOCK + MARGIN)
     start = max(0, min(start, end - SHORTEST))
@@ -59,7 +59,7 @@ def encoder_frames(
             f"The encoder hears between 0.1 and 8 s at a time, not {len(clip) / SAMPLE_RATE:.3f} s: cut a longer"
             " clip into windows, and join the answers."
         )
-    clip = clip / np.sqrt(np.mean(np.square(clip)) + 1e-7)
+    clip = clip / np.sqrt(np.mean(np.square(clip)) + 1e-12)  # so little that loudness does not matter
     power = spectrogram(clip, 400, HOP, "reflect")[:-1]
     x = np.log10(np.maximum(_to_mel(power, SAMPLE_RATE, 400, BANDS, 0.0, None, False, warp), 1e-10))
     x = (np.maximum(x, x.max() - 8) + 4) / 4

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 
-from .adaptation import Adaptation
+from .adaptation import STRANGER, Adaptation
 from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, load
 from .emotions import EMOTIONS
 from .features import Frontend
@@ -329,7 +329,7 @@ class Recognizer:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         self.labels = _choice(self.bundle, labels)  # in the order of the bundle
         self._place = [self.bundle.labels.index(label) for label in self.labels]
-        self._heard, self._offset = [], 0.0
+        self._heard, self._voice = [], STRANGER
         if adaptation := self.bundle.adaptation:
             self._adaptation = adaptation.only(self.labels)
 
@@ -383,7 +383,7 @@ def answer(
     if self.bundle.adaptation is None:
         p = settle(scores)
     else:
-        p = self._adaptation.probabilities(scores, self._offset, self.known_by)
+        p = self._adaptation.probabilities(scores, self._voice)
     by_label = dict(zip(self.labels, p.tolist()))
     if heard.speech is not None and heard.speech < self.bundle.speech:
         none = 1 / (1 + math.exp(min(heard.speech, 700)))
@@ -432,5 +432,5 @@ def adapt(
     knows = Recognizer(self.bundle, self.labels)
     knows._heard = self._heard + [h for h in heard if h.speech >= self.bundle.speech]
     knows.known_by = len(knows._heard)
-    knows._offset = knows._adaptation.offset([h.scores[:, self._place] for h in knows._heard])
+    knows._voice = knows._adaptation.voice([h.scores[:, self._place] for h in knows._heard])
     return knows

@@ -167,11 +167,12 @@ def test_clips_of_any_shape_make_a_speaker_known(recognizer):
             recognizer.adapt(map(recognizer.hear, SAMPLES[:3])),
             recognizer.adapt(SAMPLES[2]).adapt(clips[1], 16000).adapt(file),
         ]
-    offset = ADAPTATION.only(EMOTIONS).offset([recognizer.bundle.hear(c)[0][:, :7] for c in clips])
+    voice = ADAPTATION.only(EMOTIONS).voice([recognizer.bundle.hear(c)[0][:, :7] for c in clips])
     for one in ways:
         assert one.known_by == 3 and one.bundle is recognizer.bundle and one.labels == recognizer.labels
-        np.testing.assert_allclose(one._offset, offset, atol=1e-9)
-    assert np.abs(offset).max() > 0.01 and recognizer.known_by == 0
+        np.testing.assert_allclose(one._voice.offset, voice.offset, atol=1e-9)
+        assert one._voice.share == pytest.approx(voice.share, abs=1e-9)
+    assert np.abs(voice.offset).max() > 0.01 and recognizer.known_by == 0
 
 
 def test_nothing_changes_where_nothing_can_be_learnt(recognizer, tmp_path):

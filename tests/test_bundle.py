@@ -1,4 +1,4 @@
-"The bundles that ship, and the LSTM on real speech; a bundle that is written while the disk fills up or the writer is killed."
+"The bundles that ship, on real speech; a bundle that is written while the disk fills up or the writer is killed."
 
 import errno
 import os
@@ -37,9 +37,9 @@ def test_the_default_ships():
     assert (BUNDLES / DEFAULT_BUNDLE).is_dir()
 
 
-@pytest.fixture(scope="module")
-def recognizer():
-    return Recognizer("tess-lstm")
+@pytest.fixture(scope="module", params=sorted(p.name for p in BUNDLES.iterdir()))
+def recognizer(request):
+    return Recognizer(request.param)
 
 
 def tess(folder=None):
