@@ -53,6 +53,11 @@ def middle(clip, rng, seconds):
     return clip[(len(clip) - n) // 2 :][:n]
 
 
+def repeated(clip, rng, seconds):
+    "The clip again and again, with pauses of 0.3 s."
+    return np.resize(np.pad(clip, (0, round(0.3 * SAMPLE_RATE))), round(seconds * SAMPLE_RATE))
+
+
 CONDITIONS = {"as recorded": lambda clip, rng: clip}
 for kind in ("white", "pink", "babble"):
     CONDITIONS |= {
@@ -74,6 +79,7 @@ CONDITIONS |= {
     },
     "1 s of silence before": lambda clip, rng: np.pad(clip, (SAMPLE_RATE, 0)),
     **{f"the middle {s} s": partial(middle, seconds=s) for s in (0.3, 0.5, 1.0)},
+    **{f"repeated to {s} s": partial(repeated, seconds=s) for s in (10, 30)},
     **{f"speed {f}": partial(lambda clip, rng, f: speed(clip, f), f=f) for f in (0.8, 0.9, 1.1, 1.25)},
     "resampled by another filter": polyphase,
     "resampled to 8 kHz by straight lines": linear,

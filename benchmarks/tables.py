@@ -178,3 +178,21 @@ def robustness() -> str:
         lost = f"{100 * (plain - r['uar']['value']):.1f}"
         lines.append([name, interval(r["uar"]), lost, f"{percent(r['same_answer'])} %"])
     return rows(*lines)
+
+
+def encoder_ablation() -> str:
+    "What each part of the encoder's recipe is worth, with one thing changed at a time."
+    told = result("encoder_ablation")["variants"]
+    head = [
+        "a quarter as long as what ships",
+        "4 actors, alone",
+        "adapted",
+        "EmoDB, alone",
+        "adapted",
+        "mean",
+    ]
+    lines = [head]
+    for name, found in told.items():
+        values = [found[c][k] for c in ("ravdess", "emodb") for k in ("own", "both, speaker's mean off")]
+        lines.append([name, *map(percent, values), percent(sum(values) / len(values))])
+    return rows(*lines)
