@@ -10,9 +10,9 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask
 
-from . import MAX_BYTES, create_app
+from .app import MAX_BYTES, create_app
 
-__all__ = ["ServeError", "listen", "make_server", "serve"]
+__all__ = ["ServeError", "create_app", "listen", "make_server", "serve"]
 
 
 class ServeError(OSError):
