@@ -1,15 +1,21 @@
 """The page: the addresses for people, each a few lines."""
 
-from flask import Blueprint, Response, abort, current_app, render_template, request, send_file
+import json
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, current_app, render_template, request, send_file, url_for
 from markupsafe import Markup
 
 from ser_nbdev import serving
 from ser_nbdev.emotions import COLORS
 
-from .api import judge, too_large, uploaded
+from .api import judge, sent_adaptation, too_large, uploaded
 from .problems import Problem
 
 views = Blueprint("views", __name__)
+
+#: Every word of the page. The templates have them as `t`, the scripts as the module `texts.js`.
+TEXTS = json.loads((Path(__file__).parent / "static/texts.json").read_text(encoding="utf-8"))
 
 
 def recognizer():
@@ -24,30 +30,32 @@ def samples():
 @views.route("/", methods=["GET", "POST"])
 def home():
     "The page. A form that is sent here, or a sample that is asked for, gives the page with the answer in it."
-    prediction = error = None
-    status, sample = 200, request.args.get("sample") if request.method == "GET" else None
+    prediction = error = known = None
+    status, headers = 200, {}
+    sample = request.args.get("sample") if request.method == "GET" else None
     there = samples()
     try:
         if request.method == "POST":
-            prediction = judge(uploaded()[0])
+            clip, known = uploaded()[0], sent_adaptation()
+            prediction = judge(clip, timeline=True, adaptation=known)
         elif sample is not None:
-            prediction = judge((there.get(sample) or abort(404)).read_bytes())
+            prediction = judge((there.get(sample) or abort(404)).read_bytes(), timeline=True)
     except Problem as no:
-        error, status = no.sentence, no.status
-    return (
-        render_template(
-            "index.html",
-            p=prediction,
-            no_speech=serving.NO_SPEECH,
-            error=error,
-            samples=there,
-            sample=sample,
-            too_large=too_large(),
-            max_bytes=current_app.config["SER_MAX_BYTES"],
-            max_seconds=current_app.config["SER_MAX_SECONDS"],
-        ),
-        status,
+        error, status, headers = no.sentence, no.status, no.headers
+    page = render_template(
+        "index.html",
+        p=prediction,
+        answer=prediction and {**prediction, "known": (known or {}).get("clips", 0)},
+        no_speech=serving.NO_SPEECH,
+        error=error,
+        samples=there,
+        sample=sample,
+        adapt_address=url_for("api.adapt"),
+        too_large=too_large(),
+        max_bytes=current_app.config["SER_MAX_BYTES"],
+        max_seconds=current_app.config["SER_MAX_SECONDS"],
     )
+    return page, status, headers
 
 
 @views.get("/samples/<name>")
@@ -83,6 +91,20 @@ def emotions_css():
     return Response(rules + "\n", mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
+@views.get("/texts.js")
+def texts_js():
+    "The words of the page, for its scripts."
+    answer = Response(f"export default {json.dumps(TEXTS)};\n", mimetype="text/javascript")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.add_etag()
+    return answer.make_conditional(request)
+
+
+@views.app_context_processor
+def texts():
+    return {"t": TEXTS}
+
+
 @views.app_template_global()
 def bundle():
     "The bundle that answers."
@@ -107,3 +129,22 @@ def lasting(seconds):
 def percent(share):
     "A share for people; only certainty itself is called 100 %."
     return "> 99 %" if 0.995 <= share < 1 else "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+@views.app_template_filter()
+def clock(seconds):
+    "A time within a clip: 0:07, 12:30, 1:02:03."
+    hours, minutes, seconds = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@views.app_template_filter()
+def word(emotion):
+    "A label in the language of the page."
+    return TEXTS["emotions"].get(emotion, emotion)
+
+
+@views.app_template_global()
+def plural(forms, n):
+    "The form that belongs to a number, with the number in it."
+    return forms["one" if n == 1 else "other"].format(n=n)
