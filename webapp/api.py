@@ -2,10 +2,10 @@
 
 import json
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, g, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from .problems import Problem, document
+from .problems import Problem
 
 api = Blueprint("api", __name__)
 
@@ -37,6 +37,7 @@ def uploaded(most=1):
     clips = [f.stream.getvalue() for f in files if f.filename or f.stream.getbuffer().nbytes]
     if not clips:
         raise Problem("no-file", "No clip was sent: choose a file, or send it in the form field named file.")
+    g.names = [f.filename for f in files]
     if len(clips) > most:
         sorry = (
             f"{len(clips)} clips were sent, and this address takes {most} at a time: send the others later."
@@ -44,6 +45,8 @@ def uploaded(most=1):
         raise Problem("too-large", sorry)
     if max(map(len, clips)) > current_app.config["SER_MAX_BYTES"]:
         raise Problem("too-large", too_large())
+    if len(clips) > 1:
+        current_app.extensions["rate"].take(g.client, len(clips) - 1, always=True)
     return clips
 
 
@@ -78,12 +81,9 @@ def work(task, clips, **how):
 
 def judge(clip, timeline=False, adaptation=None):
     "The prediction for a clip, as bytes; raises `Problem`."
-    return work("predict", [clip], timeline=timeline, adaptation=adaptation)
-
-
-@api.errorhandler(Problem)
-def problem(error):
-    return document(error)
+    found = work("predict", [clip], timeline=timeline, adaptation=adaptation)
+    current_app.extensions["metrics"].answered(found)
+    return found
 
 
 @api.post("/predict")
@@ -131,3 +131,10 @@ def readyz():
     if sentence := engine().ready():
         raise Problem("busy", sentence, retry_after=1)
     return jsonify(status="ready")
+
+
+@api.get("/metrics")
+def metrics():
+    "What Prometheus reads."
+    text, kind = current_app.extensions["metrics"].page()
+    return Response(text, content_type=kind)

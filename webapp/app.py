@@ -4,6 +4,8 @@ from flask import Flask
 
 from .api import api
 from .engine import Local
+from .limits import RateLimit, keys_from_environment
+from .metrics import Metrics
 from .safety import MemoryRequest, guard
 from .views import views
 
@@ -20,6 +22,9 @@ def create_app(
     engine=None,  # who does the work instead: a `pool.Pool`
     max_bytes: int = MAX_BYTES,  # larger uploads are answered with 413
     max_seconds: float = MAX_SECONDS,  # longer clips are answered with 413, found out while decoding
+    rate: float = 0,  # requests a minute for each client, more are answered with 429; 0: no limit
+    keys=None,  # one of which a client has to send; None: those in SER_API_KEYS, and if there are none, nobody has to
+    log_names: bool = False,  # whether the names of files may stand in the log
 ) -> Flask:
     """The application. Uploads stay in memory, and nothing that the client names touches a path."""
     app = Flask(__name__)
@@ -30,8 +35,11 @@ def create_app(
         MAX_FORM_PARTS=20,
         SER_MAX_BYTES=max_bytes,
         SER_MAX_SECONDS=max_seconds,
+        SER_KEYS=keys_from_environment() if keys is None else tuple(keys),
+        SER_LOG_NAMES=log_names,
     )
-    app.extensions["engine"] = engine or Local(recognizer)
+    engine = engine or Local(recognizer)
+    app.extensions.update(engine=engine, metrics=Metrics(engine), rate=RateLimit(rate))
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.sort_keys = False
     app.register_blueprint(api)

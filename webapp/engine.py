@@ -12,6 +12,9 @@ from .problems import Problem
 class Local:
     """Does the work in the thread that asks. The default recognizer is opened when it is first needed, and once."""
 
+    places, stopping = 4, False  # requests at a time
+    inside = replaced = alive = 0  # workers and requests that wait for them
+
     def __init__(self, recognizer=None):
         self._recognizer, self._lock = recognizer, Lock()
 
