@@ -1,6 +1,6 @@
 """Everything that can go wrong, in one table, and how it is said: RFC 9457 problem documents, or a page for people."""
 
-from flask import jsonify, render_template, request
+from flask import current_app, jsonify, render_template, request
 
 #: Kind: (status, title). The kind is the end of the document's `type`; programs tell problems apart by it.
 KINDS = {
@@ -86,7 +86,10 @@ def document(problem):
 
 def wants_json():
     "Whether the client is a program: it asked for the API, or prefers JSON to HTML."
-    if request.blueprint == "api" or request.path.startswith("/v1/"):
+    rules = current_app.url_map.iter_rules()
+    if request.path.startswith("/v1/") or request.path in {
+        r.rule for r in rules if r.endpoint.startswith("api.")
+    }:
         return True
     accept = request.accept_mimetypes
     return accept["application/json"] > accept["text/html"]
