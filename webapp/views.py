@@ -87,8 +87,13 @@ def model():
 @views.get("/emotions.css")
 def emotions_css():
     "One class a label, with its colour; a style sheet, because the page allows no inline style."
-    rules = "\n".join(f".e-{label} {{ --emotion: {color}; }}" for label, color in COLORS.items())
-    return Response(rules + "\n", mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
+    day = "".join(f".e-{label} {{ --emotion: {color}; }}\n" for label, color in COLORS.items())
+    night = "".join(
+        f"  .e-{label} {{ --emotion: color-mix(in srgb, {color} 75%, white); }}\n"
+        for label, color in COLORS.items()
+    )
+    rules = f"{day}@media (prefers-color-scheme: dark) {{\n{night}}}\n"
+    return Response(rules, mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
 @views.get("/texts.js")

@@ -54,7 +54,10 @@ export class Player extends EventTarget {
     this.watch();
   }
 
-  pause() { this.audio.pause(); }
+  pause() {
+    this.audio.pause();
+    this.part = null;
+  }
 
   toggle() { return this.playing ? this.pause() : this.play(); }
 
