@@ -5,14 +5,10 @@ import json
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from .openapi import MAX_FILES, NO, SOUND, YES, described, document, json_of, ref
 from .problems import Problem
 
 api = Blueprint("api", __name__)
-
-#: Clips in one request.
-MAX_FILES = 16
-
-YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
 
 
 def engine():
@@ -52,7 +48,7 @@ def uploaded(most=1):
 
 def flag(name):
     "A yes or no from the query."
-    value = request.args.get(name, "").lower()
+    value = request.args.get(name, NO[0])
     if value not in YES + NO:
         raise Problem("malformed", f"In the address, {name} is 1 or 0: write ?{name}=1, or leave it out.")
     return value in YES
@@ -60,8 +56,9 @@ def flag(name):
 
 def sent_adaptation():
     "The form field `adaptation`, or None; the recognizer looks at what is in it."
-    text = request.form.get("adaptation", "")
-    if not text:
+    sent = request.files.get("adaptation")  # a client may send it as a file of JSON
+    text = sent.read() if sent else request.form.get("adaptation")
+    if text is None:
         return None
     try:
         found = json.loads(text)
@@ -87,6 +84,13 @@ def judge(clip, timeline=False, adaptation=None):
 
 
 @api.post("/predict")
+@described(
+    answer=json_of(ref("Prediction")),
+    problems=(*SOUND, "adaptation"),
+    files=1,
+    query=["timeline"],
+    fields=["adaptation"],
+)
 def predict():
     "One clip in, its emotion out."
     [clip] = uploaded()
@@ -94,6 +98,13 @@ def predict():
 
 
 @api.post("/v1/predict")
+@described(
+    answer=json_of(ref("Results")),
+    problems=["adaptation"],
+    files=MAX_FILES,
+    query=["timeline"],
+    fields=["adaptation"],
+)
 def predict_many():
     "Several clips in, an emotion or a problem for each out."
     clips, how, results = uploaded(MAX_FILES), (flag("timeline"), sent_adaptation()), []
@@ -108,33 +119,50 @@ def predict_many():
 
 
 @api.post("/v1/adapt")
+@described(
+    answer=json_of(ref("Adapted")),
+    problems=(*SOUND, "adaptation", "no-speech", "cannot-adapt"),
+    files=MAX_FILES,
+    fields=["adaptation"],
+)
 def adapt():
     "Clips of one speaker in, what is known of the speaker out."
     return jsonify(work("adapt", uploaded(MAX_FILES), adaptation=sent_adaptation()))
 
 
 @api.get("/v1/model")
+@described(answer=json_of({"type": "object"}))
 def card():
     "The card of the model that answers."
     return jsonify(engine().bundle.card)
 
 
 @api.get("/healthz")
+@described(answer=json_of({"const": {"status": "ok"}}))
 def healthz():
     "Whether the process answers."
     return jsonify(status="ok")
 
 
 @api.get("/readyz")
+@described(answer=json_of({"const": {"status": "ready"}}), problems=["busy", "stopping"])
 def readyz():
     "Whether it can answer about clips."
     if sentence := engine().ready():
-        raise Problem("busy", sentence, retry_after=1)
+        raise Problem("stopping" if engine().stopping else "busy", sentence, retry_after=1)
     return jsonify(status="ready")
 
 
 @api.get("/metrics")
+@described(answer={"text/plain": {"schema": {"type": "string"}}})
 def metrics():
     "What Prometheus reads."
     text, kind = current_app.extensions["metrics"].page()
     return Response(text, content_type=kind)
+
+
+@api.get("/openapi.json")
+@described(answer=json_of({"type": "object"}))
+def openapi():
+    "This document."
+    return jsonify(document(current_app))
