@@ -74,7 +74,10 @@ def rendered(markdown):
     for token in tokens:
         if style := token.attrs.pop("style", None):
             token.attrSet("class", str(style).replace("text-align:", "to-"))
-    return Markup(md.renderer.render(tokens, md.options, {}))
+    html = md.renderer.render(tokens, md.options, {})
+    # what is wider than the page is scrolled, and by keyboard too
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("</table>", "</table></div>")
+    return Markup(html.replace("<table>", '<div class="wide-table" tabindex="0"><table>'))
 
 
 @views.get("/model")

@@ -1,5 +1,5 @@
 // Getting to know a voice. What is learnt is a row of numbers; it lives in the tab's own storage and goes to the server with each clip.
-import { $, TEXTS, Trouble, fill, set } from "./dom.js";
+import { $, TEXTS, Trouble, fill, keep, recall, set } from "./dom.js";
 import { learn } from "./api.js";
 import { Busy } from "./busy.js";
 import { Recorder, obstacle } from "./record.js";
@@ -19,7 +19,7 @@ export class Voice {
     }
     $("learn-clips").addEventListener("click", () => this.try(() => this.learn(this.clips())));
     $("forget").addEventListener("click", () => this.forget());
-    this.adaptation = read();
+    this.adaptation = recall(KEY);
     this.offer(0);
     this.show();
   }
@@ -69,9 +69,7 @@ export class Voice {
 
   keep(adaptation) {
     this.adaptation = adaptation;
-    try {
-      adaptation ? sessionStorage.setItem(KEY, JSON.stringify(adaptation)) : sessionStorage.removeItem(KEY);
-    } catch { /* storage is forbidden: the voice is known until the page is left */ }
+    keep(KEY, adaptation);
     this.show();
     this.onChange(adaptation);
   }
@@ -83,8 +81,4 @@ export class Voice {
     this.root.classList.toggle("is-known", known);
     if (known) $("known-by").textContent = fill(TEXTS.voice.known, { n: this.adaptation.clips });
   }
-}
-
-function read() {
-  try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; }
 }

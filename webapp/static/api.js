@@ -1,8 +1,8 @@
 // Talks to the server, and to nobody else. An answer comes as the page that a plain form would get, so that each part
 // of it is drawn in one place, the template; an error comes as a sentence.
-import { TEXTS, Trouble, pause } from "./dom.js";
+import { $, TEXTS, Trouble, keep, pause, recall } from "./dom.js";
 
-const RETRIES = 3, LONGEST_WAIT = 30;
+const RETRIES = 3, LONGEST_WAIT = 30, KEY = "ser.key";
 
 // `XMLHttpRequest`, because `fetch` does not tell how far an upload has come.
 function request(address, body, accept, { signal, onSent }) {
@@ -11,6 +11,7 @@ function request(address, body, accept, { signal, onSent }) {
     const abort = () => xhr.abort();
     xhr.open("POST", address);
     xhr.setRequestHeader("Accept", accept);
+    if ($("key").value) xhr.setRequestHeader("Authorization", `Bearer ${$("key").value}`);
     xhr.upload.addEventListener("progress", (e) => { if (e.lengthComputable) onSent?.(e.loaded / e.total); });
     xhr.upload.addEventListener("load", () => onSent?.(1));
     xhr.addEventListener("load", () => done(xhr));
@@ -28,11 +29,17 @@ async function patient(address, body, accept, how) {
   for (let round = 0; ; round++) {
     const reply = await request(address, body, accept, how);
     const wait = Number(reply.getResponseHeader("Retry-After"));
+    if (reply.status === 401) $("key-row").hidden = false;
     if (![429, 503].includes(reply.status) || !(wait > 0 && wait <= LONGEST_WAIT) || round >= RETRIES) return reply;
     how.onFull?.(wait);
     await pause(wait, how.signal);
   }
 }
+
+// Some servers answer those alone who have a key.
+$("key").value = recall(KEY) ?? "";
+$("key-row").hidden = !$("key").value;
+$("key").addEventListener("input", () => keep(KEY, $("key").value.trim() || null));
 
 function form(clips, adaptation) {
   const body = new FormData();

@@ -40,4 +40,15 @@ export const pause = (seconds, signal) => new Promise((done, fail) => {
   signal?.addEventListener("abort", () => { clearTimeout(timer); fail(signal.reason); }, { once: true });
 });
 
+// What the tab remembers until it is closed. Where that is full or forbidden, it remembers until the page is left.
+export function keep(key, value) {
+  try {
+    value === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, JSON.stringify(value));
+  } catch { /* see above */ }
+}
+
+export function recall(key) {
+  try { return JSON.parse(sessionStorage.getItem(key)); } catch { return null; }
+}
+
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -1,12 +1,12 @@
 // The answers of this session. They live in the tab's own storage, without the sound, and the table can be taken home.
-import { $, TEXTS, fill, lasting, percent, word } from "./dom.js";
+import { $, TEXTS, fill, keep, lasting, percent, recall, word } from "./dom.js";
 
 const KEY = "ser.history", MOST = 200, MOST_CLIPS = 16;
 
 export class History {
   constructor({ maxBytes, onShow, onTick }) {
     Object.assign(this, { maxBytes, onShow, onTick });
-    this.entries = read();
+    this.entries = recall(KEY) ?? [];
     this.kept = new Map(); // id -> { clip, page }, for as long as the page is open
     $("clear").addEventListener("click", () => this.clear());
     $("csv").addEventListener("click", () => { $("csv").href = this.link(); });
@@ -47,9 +47,7 @@ export class History {
   }
 
   save() {
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify(this.entries));
-    } catch { /* storage is full or forbidden: the table lives until the page is left */ }
+    keep(KEY, this.entries);
     this.show();
   }
 
@@ -107,10 +105,6 @@ export class History {
     if (this.url) URL.revokeObjectURL(this.url);
     return (this.url = URL.createObjectURL(new Blob([this.csv()], { type: "text/csv" })));
   }
-}
-
-function read() {
-  try { return JSON.parse(sessionStorage.getItem(KEY)) ?? []; } catch { return []; }
 }
 
 // Quoted where it must be; and what a spreadsheet would take for a formula is text.

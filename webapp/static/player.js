@@ -1,4 +1,6 @@
 // Plays a clip, or a part of it and no more.
+const IN_MEMORY = 32 * 2 ** 20; // bytes; what is larger stays where it is
+
 export class Player extends EventTarget {
   constructor() {
     super();
@@ -11,34 +13,44 @@ export class Player extends EventTarget {
     this.audio.addEventListener("timeupdate", () => this.watch());
   }
 
-  // What the browser recorded itself does not say how long it is, until its end has been looked for.
   open(clip) {
     this.close();
-    this.url = URL.createObjectURL(clip);
-    this.audio.src = this.url;
-    this.ready = new Promise((done) => {
+    this.clip = clip;
+    this.ready = this.load(clip);
+  }
+
+  // From memory: Chromium fails to find a place in some files of the disk (FLAC among them).
+  async load(clip) {
+    const sound = clip.size > IN_MEMORY ? clip : new Blob([await clip.arrayBuffer()], { type: clip.type });
+    if (clip !== this.clip) return;
+    this.url = URL.createObjectURL(sound);
+    await new Promise((done) => {
       this.audio.addEventListener("error", done, { once: true });
-      this.audio.addEventListener("loadedmetadata", () => {
-        if (Number.isFinite(this.audio.duration)) return done();
-        this.audio.addEventListener("durationchange", () => {
-          this.audio.addEventListener("seeked", done, { once: true });
-          this.audio.currentTime = 0;
-        }, { once: true });
-        this.audio.currentTime = 1e7;
-      }, { once: true });
+      this.audio.addEventListener("loadedmetadata", () => this.measure(done), { once: true });
+      this.audio.src = this.url;
     });
+  }
+
+  // What the browser recorded itself does not say how long it is, until its end has been looked for.
+  measure(done) {
+    if (Number.isFinite(this.audio.duration)) return done();
+    this.audio.addEventListener("durationchange", () => {
+      this.audio.addEventListener("seeked", done, { once: true });
+      this.audio.currentTime = 0;
+    }, { once: true });
+    this.audio.currentTime = 1e7;
   }
 
   close() {
     this.audio.pause();
-    this.part = null;
+    this.clip = this.part = null;
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = null;
     this.audio.removeAttribute("src");
   }
 
   get playable() { return !this.audio.error; }
-  get playing() { return !this.audio.paused && !this.audio.ended; }
+  get playing() { return this.playable && !this.audio.paused && !this.audio.ended; }
   get now() { return this.audio.currentTime; }
 
   async play(from = null, to = null) {
