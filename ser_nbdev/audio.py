@@ -102,7 +102,7 @@ class SilentAudio(AudioError):
 
 
 class NotFinite(AudioError):
-    "It holds NaN or infinite samples."
+    "It holds NaN or infinite samples, or some beyond `LOUDEST`."
 
 
 class BadRate(AudioError):
@@ -335,7 +335,14 @@ def _check_length(n, name, min_seconds):
         raise TooShort(name, f"lasts {n / SAMPLE_RATE:.3f} s; at least {min_seconds:g} s is needed.")
 
 
+LOUDEST = 1e10  # full scale is 1; beyond this no arithmetic holds, and no recording is
+
+
 def _check_peak(peak, name):
+    if LOUDEST <= peak < np.inf:
+        raise NotFinite(
+            name, f"holds samples as large as {peak:.0e}, and full scale is 1; repair what wrote it."
+        )
     if not np.isfinite(peak):
         raise NotFinite(name, "holds NaN or infinite samples; repair what wrote it, or replace them by 0.")
     if peak <= SILENCE:
@@ -492,7 +499,7 @@ def __iter__(self: Reader):
     for block in _at_rate(chain([first], blocks), self.name, self._most, channels):
         n += len(block)
         loudest = np.abs(block).max(initial=0)
-        if not np.isfinite(loudest):
+        if not loudest < LOUDEST:
             _check_peak(loudest, self.name)
         peak = max(peak, loudest)
         yield block

@@ -97,19 +97,19 @@ def test_schemathesis_finds_nothing(app, described):
     from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
-    asked = {}
+    asked = {}  # all addresses but that of the document itself
     for operation in schema.get_all_operations():
         operation = operation.ok()
 
         @settings(
-            max_examples=40,
+            max_examples=25,
             deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(), clip=st.sampled_from([None, *SAMPLES]))
+        @given(case=operation.as_strategy(), clip=st.sampled_from([None, SAMPLES[0]]))
         def asks(case, clip):
             if (
                 clip and isinstance(case.body, dict) and "file" in case.body
@@ -122,7 +122,7 @@ def test_schemathesis_finds_nothing(app, described):
             case.validate_response(reply, excluded_checks=untrue)  # a schema cannot say what is a sound
 
         asks()
-    assert len(asked) == 8 and all(status < 500 for found in asked.values() for status in found)
+    assert len(asked) == 7 and all(status < 500 for found in asked.values() for status in found)
     assert {200, 400, 415} <= set(asked["POST /predict"]) and 200 in asked["POST /v1/predict"], asked
 
 

@@ -30,7 +30,7 @@ TIME_LIMIT = 60.0
 #: Requests that may wait for each worker.
 QUEUE = 2
 
-START = 60.0  # seconds that a worker may take to start
+START = 30.0  # seconds that a worker may take to start, and a request waits for one at least
 CRASHES = {
     -s for s in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, getattr(signal, "SIGBUS", 7))
 }
@@ -218,7 +218,7 @@ class Pool:
         """The result of a job (see `jobs`); raises `Problem`.
 
         A job does nothing but give an answer, so one whose worker was killed is done again, once, by another."""
-        until = time.monotonic() + self.time_limit
+        until = time.monotonic() + max(self.time_limit, START)
         for _ in range(2):
             worker = self._take(until)
             try:

@@ -30,6 +30,7 @@ CONNECTIONS = 500  # that are open at once
 PER_CLIENT = 100  # of one address, where no proxy stands in front
 PATIENCE = 20.0  # seconds that a request may take to arrive, and besides
 SLOWEST = 8_000  # a second for so many bytes
+LINGER = 4.0  # seconds that are read on from a client that was refused
 ROOM = 512 * 2**20  # bytes of requests that are held in memory, all together
 SPARE = 4  # threads besides those that wait for workers: for the page, and to say that the server is busy
 
@@ -55,6 +56,7 @@ class _Sentence(ErrorTask):
         self.set_close_on_finish()
         self.content_length = len(body)
         note("refused", status=e.code, client=self.channel.addr[0])
+        self.channel.refused = True
         self.write(body)
 
 
@@ -104,11 +106,35 @@ class _Parser(HTTPRequestParser):
 
 
 class _Channel(HTTPChannel):
+    """A connection. One that is refused in the middle of sending is not hung up on at once: what still comes is
+    read and thrown away for a while, or the client would see a broken connection instead of the reason."""
+
     task_class, error_task_class = _Task, _Sentence
+    refused, lingers_until = False, 0.0
 
     def __init__(self, server, *args, **kw):
         self.parser_class = lambda adj: _Parser(adj, server)
         super().__init__(server, *args, **kw)
+
+    def handle_close(self):
+        if not self.refused or self.lingers_until or not self.connected:
+            return super().handle_close()
+        self.lingers_until, self.will_close = time.monotonic() + LINGER, False
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            super().handle_close()
+
+    def readable(self):
+        return bool(self.lingers_until) or super().readable()
+
+    def handle_read(self):
+        if not self.lingers_until:
+            return super().handle_read()
+        try:
+            self.recv(self.adj.recv_bytes)  # closes at the end
+        except OSError:
+            self.handle_close()
 
     def late(self, now):
         "Whether a request has begun and takes longer to arrive than an honest client needs."
@@ -135,8 +161,11 @@ class _Server(TcpWSGIServer):
 
     def maintenance(self, now):
         super().maintenance(now)
+        now = time.monotonic()
         for channel in list(self.active_channels.values()):
-            if channel.late(time.monotonic()):
+            if channel.lingers_until and now > channel.lingers_until:
+                channel.handle_close()
+            elif channel.late(now):
                 channel.give_up()
 
     def handle_accept(self):

@@ -32,6 +32,12 @@ def _resign_rights():
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
+def _hush():
+    "What decoders have to say about a damaged clip is nothing for the log, which is JSON."
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
 def _introduction(recognizer):
     "What the server wants to know about the bundle, which it does not open itself."
     b = recognizer.bundle
@@ -80,6 +86,7 @@ def main(
     except serving.BundleError as error:
         return say({"error": str(error)})
     _warm_up(recognizer)
+    _hush()
     _resign_rights()
     try:
         say(_introduction(recognizer))
