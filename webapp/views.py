@@ -140,10 +140,13 @@ def percent(share):
 
 
 @views.app_template_filter()
-def clock(seconds):
-    "A time within a clip: 0:07, 12:30, 1:02:03."
-    hours, minutes, seconds = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+def clock(seconds, fine=False):
+    "A time within a clip: 0:07, 12:30, 1:02:03; `fine`: 0:07.4."
+    tenths = int(10 * seconds + 0.5) if fine else 10 * int(seconds)
+    whole = tenths // 10
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{text}.{tenths % 10}" if fine else text
 
 
 @views.app_template_filter()

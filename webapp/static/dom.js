@@ -23,11 +23,11 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
-// 0:07, 12:30, 1:02:03
-export function clock(seconds) {
-  const all = Math.floor(seconds), pad = (n) => String(n).padStart(2, "0");
-  const [h, m, s] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
-  return h ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
+// 0:07, 12:30, 1:02:03; fine: 0:07.4
+export function clock(seconds, fine = false) {
+  const tenths = fine ? Math.floor(10 * seconds + 0.5) : 10 * Math.floor(seconds), all = Math.floor(tenths / 10);
+  const [h, m, s] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60], pad = (n) => String(n).padStart(2, "0");
+  return (h ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`) + (fine ? `.${tenths % 10}` : "");
 }
 
 export const lasting = (seconds) => seconds < 10 ? `${Number(seconds.toPrecision(2))} s` : seconds < 90 ? `${Math.round(seconds)} s` : clock(seconds);

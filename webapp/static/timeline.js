@@ -3,6 +3,11 @@ import { $, TEXTS, clock, fill, set } from "./dom.js";
 import { Player } from "./player.js";
 import { draw, peaks } from "./wave.js";
 
+const SCALE = 8; // pixels a second, at least: what does not fit is scrolled
+// Decoded, a clip takes many times its size. What may be too long waits until it is known how long it is.
+const SOON = 12 * 2 ** 20, LONGEST = 1200; // bytes, seconds
+const FINE = 20; // shorter clips show tenths of a second
+
 export class Timeline {
   constructor() {
     this.player = new Player();
@@ -26,8 +31,14 @@ export class Timeline {
     $("sound").hidden = false;
     $("strips").replaceChildren();
     this.draw();
-    const found = await peaks(clip);
+    this.pictured = clip.size <= SOON;
+    if (this.pictured) await this.picture();
+  }
+
+  async picture() {
+    const { clip } = this, found = await peaks(clip);
     if (clip !== this.clip) return;
+    this.pictured = true;
     this.peaks = found?.values ?? null;
     this.duration ||= found?.duration ?? 0;
     this.draw();
@@ -47,8 +58,10 @@ export class Timeline {
       start: Number(row.dataset.start), end: Number(row.dataset.end), emotion: row.dataset.emotion, word: row.dataset.word,
       unsure: row.dataset.unsure === "true", channel: row.dataset.channel ?? "", say: row.dataset.say, kind: row.className,
     }));
+    this.current = null;
     this.strips();
     this.draw();
+    if (!this.pictured && duration <= LONGEST) this.picture();
   }
 
   at(time, channel) {
@@ -62,10 +75,28 @@ export class Timeline {
       const part = this.at(time);
       return this.parts.length ? part && `${part.kind}${part.unsure ? " unsure" : ""}` : whole;
     };
+    $("reel").style.width = this.parts.length > 1 ? `max(100%, ${Math.round(SCALE * this.duration)}px)` : "100%";
+    this.ticks();
     draw($("wave").querySelector("svg"), this.peaks, this.duration || 1, kind);
-    $("end").textContent = this.duration ? clock(this.duration) : "";
+    $("end").textContent = this.duration ? this.clock(this.duration) : "";
     this.name();
+    this.shade(null);
     this.follow();
+  }
+
+  clock(seconds) { return clock(seconds, this.duration < FINE); }
+
+  // Where one has to scroll, times stand along the way.
+  ticks() {
+    const scrolls = $("reel").clientWidth > $("window").clientWidth + 1;
+    const times = [];
+    for (let time = 0; scrolls && time < this.duration - 5; time += 15) times.push(time);
+    $("ticks").replaceChildren(...times.map((time) => {
+      const tick = document.createElement("span");
+      tick.textContent = clock(time);
+      tick.style.left = `${(100 * time) / this.duration}%`;
+      return tick;
+    }));
   }
 
   // One strip, or one for each channel; one stop for the Tab key in each.
@@ -118,28 +149,50 @@ export class Timeline {
   }
 
   follow() {
-    const { player } = this, now = Math.min(player.now, this.duration || Infinity);
+    const { player } = this, now = Math.min(player.now, this.duration || Infinity), wave = $("wave");
     const share = this.duration ? now / this.duration : 0;
-    const part = player.playing || now > 0 ? this.at(now) : null, wave = $("wave");
+    const part = player.playing || now > 0 ? this.at(now) : null;
     wave.querySelector("i").style.left = `${100 * share}%`;
     wave.classList.toggle("begun", now > 0);
     wave.setAttribute("aria-valuemax", this.duration.toFixed(2));
     wave.setAttribute("aria-valuenow", now.toFixed(2));
-    const times = { now: clock(now), all: clock(this.duration) };
+    const times = { now: this.clock(now), all: this.clock(this.duration) };
     wave.setAttribute("aria-valuetext", part ? fill(TEXTS.timeline.at_in, { ...times, emotion: part.word }) : fill(TEXTS.timeline.at, times));
-    $("now").textContent = clock(now);
+    $("now").textContent = times.now;
     $("play").setAttribute("aria-label", player.playing ? TEXTS.timeline.pause : TEXTS.timeline.play);
     $("play").classList.toggle("playing", player.playing);
-    for (const p of this.parts) set(p.button, "aria-current", player.playing && p.start <= now && now < p.end);
-    for (const bar of wave.querySelectorAll("rect")) {
-      const time = Number(bar.dataset.time);
-      bar.classList.toggle("outside", Boolean(player.part) && (time < player.part.from || time > player.part.to));
-    }
+    this.mark(player.playing ? part : null);
+    this.shade(player.part);
+    if (player.playing) this.turn(share);
     const said = this.looked ?? (player.playing ? part : null);
     $("readout").textContent = said ? said.say : this.parts.length && player.playable ? $("readout").dataset.hint : "";
     $("readout").className = `hint readout ${said?.kind ?? ""}`;
     set($("play"), "disabled", !player.playable);
     $("unplayable").hidden = player.playable;
+  }
+
+  // The part that is heard.
+  mark(part) {
+    if (part === this.current) return;
+    set(this.current?.button ?? $("play"), "aria-current", false);
+    if (part?.button) set(part.button, "aria-current", true);
+    this.current = part;
+  }
+
+  // While one part is heard, the others step back.
+  shade(part) {
+    if (part === this.shaded) return;
+    this.shaded = part;
+    for (const bar of $("wave").querySelectorAll("rect")) {
+      const time = Number(bar.dataset.time);
+      bar.classList.toggle("outside", Boolean(part) && (time < part.from || time > part.to));
+    }
+  }
+
+  // Keep what is heard in sight.
+  turn(share) {
+    const view = $("window"), place = share * $("reel").clientWidth;
+    if (place < view.scrollLeft || place > view.scrollLeft + view.clientWidth) view.scrollLeft = place - view.clientWidth / 8;
   }
 
   keys(event) {

@@ -1,14 +1,12 @@
 // The waveform: the browser decodes the clip for it, and nothing is sent anywhere.
 const RATE = 8000; // enough for a picture, and little memory
-const LARGEST = 32 * 2 ** 20; // bytes; decoded, a compressed clip is many times as large
-const FINE = 2000; // peaks that are kept; a picture takes the largest of some of them for each of its bars
+const FINE = 20; // peaks a second; a picture takes the largest of some of them for each of its bars
 
 // Peaks from 0 to 1 over the clip, or null where the browser cannot decode it.
 export async function peaks(clip) {
-  if (clip.size > LARGEST || !window.OfflineAudioContext) return null;
   try {
     const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await clip.arrayBuffer());
-    const found = new Float32Array(Math.min(FINE, sound.length));
+    const found = new Float32Array(Math.max(400, Math.ceil(FINE * sound.duration)));
     for (let c = 0; c < sound.numberOfChannels; c++) {
       const samples = sound.getChannelData(c);
       for (let i = 0; i < samples.length; i++) {
@@ -17,7 +15,7 @@ export async function peaks(clip) {
       }
     }
     const most = found.reduce((a, b) => Math.max(a, b), 0) || 1;
-    return { duration: sound.duration, values: found.map((x) => x / most) };
+    return { duration: sound.duration, values: found.map((x) => (x / most) ** 0.6) }; // what is quiet is seen too
   } catch {
     return null;
   }
