@@ -1,11 +1,11 @@
-"""Who does the work: this very process, under any WSGI server. `pool` has the same for processes of its own."""
+"""Who does the work: this very process, under any WSGI server. `pool` has the same for processes of its own.
+
+The library is imported when the work begins: a server whose workers do it has no use for it, nor for its memory.
+"""
 
 from contextlib import contextmanager
 from threading import Lock
 
-from ser_nbdev.serving import Recognizer
-
-from .jobs import Refused, run
 from .problems import Problem
 
 
@@ -22,6 +22,8 @@ class Local:
     def recognizer(self):
         with self._lock:
             if self._recognizer is None:
+                from ser_nbdev.serving import Recognizer
+
                 self._recognizer = Recognizer()
             return self._recognizer
 
@@ -32,6 +34,13 @@ class Local:
     @property
     def labels(self):
         return self.recognizer.labels
+
+    @property
+    def words(self):
+        "What of the library the page and the description of the API speak of."
+        from .jobs import words
+
+        return words()
 
     def ready(self):
         "A sentence about why nothing can be answered, or None."
@@ -45,6 +54,8 @@ class Local:
 
     def __call__(self, task, clips, **how):
         "The result of a job (see `jobs`); raises `Problem`."
+        from .jobs import Refused, run
+
         try:
             return run(self.recognizer, task, clips, **how)
         except Refused as no:

@@ -14,6 +14,13 @@ CAUSES = {
     audio.NotFinite: "not-finite",
 }
 
+
+def words():
+    "What of the library the page and the description of the API speak of, as plain values."
+    samples = [str(path) for path in serving.samples()]
+    return {"no_speech": serving.NO_SPEECH, "most_known": serving.MOST_KNOWN, "samples": samples}
+
+
 PIECE = 4.0  # seconds of a longer recording that count as one clip of its speaker
 
 

@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document, made of what stands beside each address: the same words that the addresses check by."""
 
 from ser_nbdev import __version__
-from ser_nbdev.serving import MOST_KNOWN, NO_SPEECH
 
 from .problems import KINDS, MEDIA_TYPE, PREFIX
 
@@ -54,12 +53,13 @@ CLIP_FIELD = {"type": "string", "contentMediaType": "application/octet-stream"}
 def schemas(
     labels,  # that answers come from
     scored,  # how many emotions the scores of a clip are for
+    words,  # see `jobs.words`
 ):
     "What is sent and answered, as JSON Schema."
     share = {"type": "number", "minimum": 0, "maximum": 1}
     seconds = {"type": "number", "minimum": 0, "description": "seconds"}
     shares = closed({label: share for label in labels})
-    emotion = {"enum": [*labels, NO_SPEECH]}
+    emotion = {"enum": [*labels, words["no_speech"]]}
     said = {"emotion": emotion, "confidence": share, "probabilities": shares, "unsure": {"type": "boolean"}}
     segment = {"start": seconds, "end": seconds, **said, "channel": {"enum": ["left", "right", None]}}
     problem = {
@@ -73,8 +73,13 @@ def schemas(
     clip = {"type": "array", "items": row, "minItems": 2, "maxItems": 2}
     known = {
         "model": {"type": "string", "description": "Which model it is for."},
-        "scores": {"type": "array", "items": clip, "minItems": 1, "maxItems": MOST_KNOWN},
-        "clips": {"type": "integer", "minimum": 1, "maximum": MOST_KNOWN, "description": "how many scores"},
+        "scores": {"type": "array", "items": clip, "minItems": 1, "maxItems": words["most_known"]},
+        "clips": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": words["most_known"],
+            "description": "how many scores",
+        },
     }
     index = {"type": "integer", "minimum": 0, "description": "Which of the clips, in the order of sending."}
     results = [closed({"index": index, name: ref(name.title())}) for name in ("prediction", "problem")]
@@ -155,7 +160,7 @@ def document(app):
         },
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": schemas(engine.labels, len(engine.bundle.labels)),
+            "schemas": schemas(engine.labels, len(engine.bundle.labels), engine.words),
             "securitySchemes": keys,
         },
     }

@@ -154,7 +154,7 @@ class Pool:
 
     def _introduced(self, said):
         if not self._ready.is_set():
-            self.labels = tuple(said["labels"])
+            self.labels, self.words = tuple(said["labels"]), said.pop("words")
             self.bundle = SimpleNamespace(**{**said, "folder": Path(said["folder"]), "labels": self.labels})
             self._ready.set()
 

@@ -15,8 +15,6 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import Error
 
-from ser_nbdev.serving import Recognizer
-
 from .app import MAX_BYTES, create_app
 from .engine import Local
 from .logs import log_lines, note
@@ -305,6 +303,8 @@ def serve(
 def started(workers, bundle, queue, time_limit):
     "Workers while they are needed; where a process cannot be handed a socket (Windows), this process does the work."
     if not hasattr(socket, "socketpair") or os.name != "posix":
+        from ser_nbdev.serving import Recognizer
+
         yield Local(Recognizer(bundle))
         return
     pool = Pool(workers, bundle, queue=queue, time_limit=time_limit).start()

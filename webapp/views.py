@@ -6,7 +6,6 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, current_app, render_template, request, send_file, url_for
 from markupsafe import Markup
 
-from ser_nbdev import serving
 from ser_nbdev.emotions import COLORS
 
 from .api import judge, sent_adaptation, too_large, uploaded
@@ -24,7 +23,7 @@ def recognizer():
 
 def samples():
     "The bundled clips by name. A client picks a name out of this, and never a path."
-    return {path.stem: path for path in serving.samples()}
+    return {path.stem: path for path in map(Path, recognizer().words["samples"])}
 
 
 @views.route("/", methods=["GET", "POST"])
@@ -37,16 +36,16 @@ def home():
     try:
         if request.method == "POST":
             clip, known = uploaded()[0], sent_adaptation()
-            prediction = judge(clip, timeline=True, adaptation=known)
+            prediction = overall(judge(clip, timeline=True, adaptation=known))
         elif sample is not None:
-            prediction = judge((there.get(sample) or abort(404)).read_bytes(), timeline=True)
+            prediction = overall(judge((there.get(sample) or abort(404)).read_bytes(), timeline=True))
     except Problem as no:
         error, status, headers = no.sentence, no.status, no.headers
     page = render_template(
         "index.html",
         p=prediction,
-        answer=prediction and {**prediction, "known": (known or {}).get("clips", 0)},
-        no_speech=serving.NO_SPEECH,
+        known=known and known["clips"],
+        no_speech=recognizer().words["no_speech"],
         error=error,
         samples=there,
         sample=sample,
@@ -56,6 +55,23 @@ def home():
         max_seconds=current_app.config["SER_MAX_SECONDS"],
     )
     return page, status, headers
+
+
+def overall(answer):
+    """What the page says of a whole clip. Of several parts it is their mean by duration, so that the word in large letters
+    fits the parts beneath it; `parts` says how many there are."""
+    nobody = recognizer().words["no_speech"]
+    spoken = [s for s in answer["timeline"] if s["emotion"] != nobody]
+    if len(spoken) < (1 if answer["emotion"] == nobody else 2):
+        return {**answer, "parts": 1}
+    weights = [s["end"] - s["start"] for s in spoken]
+    mean = {
+        label: sum(w * s["probabilities"][label] for w, s in zip(weights, spoken)) / sum(weights)
+        for label in answer["probabilities"]
+    }
+    best = max(mean, key=mean.get)
+    heard = {"emotion": best, "confidence": mean[best], "probabilities": mean, "parts": len(spoken)}
+    return {**answer, **heard, "unsure": mean[best] < bundle().threshold}
 
 
 @views.get("/samples/<name>")

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from ser_nbdev import serving
 
-from .jobs import Refused, run
+from .jobs import Refused, run, words
 
 
 #: Bytes of memory that a worker may have.
@@ -47,6 +47,7 @@ def _introduction(recognizer):
         "folder": str(b.folder),
         "kind": b.kind,
         "threshold": b.threshold,
+        "words": words(),
     }
 
 
