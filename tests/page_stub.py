@@ -53,6 +53,8 @@ class Acted(Stub):
     def timeline(self, source, *, max_seconds=None):
         whole = self.predict(source, max_seconds=max_seconds)
         said = (whole.emotion, whole.confidence, whole.unsure)
+        if whole.emotion == NO_SPEECH:
+            return [segment(whole, 0, 1, *said)]
         parts = [(0, 0.5, *said), (0.5, 0.6, NO_SPEECH, 0.9, False), (0.6, 1, "sad", 0.41, True)]
         return [segment(whole, *part) for part in parts]
 
@@ -72,14 +74,23 @@ class Acted(Stub):
         return {"model": "acted", "scores": [], "clips": self.known_by}
 
 
-def segment(whole, start, end, emotion, confidence, unsure):
+class Two(Acted):
+    "Two speakers, one on each channel."
+
+    def timeline(self, source, *, max_seconds=None):
+        whole = self.predict(source, max_seconds=max_seconds)
+        parts = [("left", 0, 0.7, "happy"), ("right", 0.3, 0.6, "angry"), ("right", 0.6, 1, "fear")]
+        return [segment(whole, start, end, said, 0.8, False, who) for who, start, end, said in parts]
+
+
+def segment(whole, start, end, emotion, confidence, unsure, channel=None):
     "A part of a timeline, from and to a share of the whole."
     part = {"start": start * whole.duration, "end": end * whole.duration, "emotion": emotion}
     part |= {
         "confidence": confidence,
         "probabilities": whole.probabilities,
         "unsure": unsure,
-        "channel": None,
+        "channel": channel,
     }
     return SimpleNamespace(to_dict=lambda: part)
 

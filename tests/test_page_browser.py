@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from flask import request
-from page_stub import SHARES, Acted, served
+from page_stub import SHARES, Acted, Two, served
 
 from ser_nbdev import audio, serving
 from ser_nbdev.webapp import create_app
@@ -66,8 +66,9 @@ def servers():
         served(create_app(unsure)) as unsure,
         served(create_app(nobody)) as nobody,
         served(create_app(Acted(), keys=("sesame",))) as locked,
+        served(create_app(Two())) as two,
     ):
-        yield {"usual": usual, "unsure": unsure, "nobody": nobody, "locked": locked}
+        yield {"usual": usual, "unsure": unsure, "nobody": nobody, "locked": locked, "two": two}
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +217,8 @@ def test_record(open_page):
     clip = audio.load(Slow.clip)  # what the browser recorded can be read, and is what was said
     assert 1.8 < len(clip) / audio.SAMPLE_RATE < 4 and np.abs(clip).max() > 0.1
     assert page.inner_text("#rows th") == "Recording 1" and page.is_checked("#rows input")
-    heights = page.locator("#wave rect").evaluate_all("all => all.map(r => Number(r.getAttribute('height')))")
-    assert len(heights) > 50 and len(set(heights)) > 20
+    bars = "[...document.querySelectorAll('#wave rect')].map(r => r.getAttribute('height'))"
+    until(page, f"new Set({bars}).size > 20")
     page.click(".part >> nth=2")  # a recording of the browser's own does not say how long it is
     until(page, f"Number(document.getElementById('wave').ariaValueNow) > {0.6 * 1.8}")
     assert page.locator("#play.playing").count() == 1
@@ -286,6 +287,29 @@ def test_a_part_is_heard_alone(open_page, tmp_path):
     page.wait_for_selector("#play.playing")
     page.wait_for_selector("#play:not(.playing)")
     assert abs(position(page) - seconds) < 0.1
+
+
+def test_two_speakers_have_a_strip_each(open_page):
+    page = open_page(server="two")
+    answered(page)
+    strips = page.locator(".strip")
+    labels = strips.evaluate_all("all => all.map(s => s.ariaLabel)")
+    assert labels == ["Emotion over time, left channel", "Emotion over time, right channel"]
+    assert strips.nth(0).locator(".part").count() == 1 and strips.nth(1).locator(".part").count() == 2
+    page.click("summary")
+    assert "right" in page.inner_text("#parts li >> nth=1")
+
+
+def test_a_long_recording_is_scrolled(open_page, tmp_path):
+    long = tmp_path / "long.ogg"
+    sf.write(long, np.tile(audio.load(SAMPLE), 120), audio.SAMPLE_RATE)
+    page = open_page()
+    answered(page, long)
+    wide, seen = page.evaluate("['reel', 'window'].map(id => document.getElementById(id).clientWidth)")
+    assert wide > seen + 200 and fits(page) and page.inner_text("#ticks").startswith("0:00")
+    page.locator(".part >> nth=2").click()
+    until(page, "document.getElementById('window').scrollLeft > 100")
+    until(page, f"Number(document.getElementById('wave').ariaValueNow) > {0.6 * 120 * SECONDS}")
 
 
 def test_what_the_browser_cannot_decode_has_an_answer_all_the_same(open_page, tmp_path):
@@ -426,11 +450,12 @@ def test_a_voice_that_says_nothing_is_not_learnt(open_page, tmp_path):
 
 
 def test_the_session_can_be_taken_home(open_page, tmp_path):
-    odd = tmp_path / '=1+1, "quoted".flac'
+    odd = tmp_path / '=1+1, "quoted" <img src=x>.flac'
     odd.write_bytes(SAMPLE.read_bytes())
     page = open_page()
     answered(page)
     answered(page, odd)
+    assert page.inner_text("#rows th >> nth=0") == odd.name and page.locator("#rows img").count() == 0
     with page.expect_download() as got:
         page.click("#csv")
     assert got.value.suggested_filename == "emotions.csv"
