@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['SAMPLE_RATE', 'SILENCE', 'RATES', 'AUDIO_SUFFIXES', 'AudioError', 'MissingAudio', 'UnreadableAudio', 'EmptyAudio',
            'NotAudio', 'NoAudioStream', 'TooShort', 'TooLong', 'SilentAudio', 'NotFinite', 'BadRate', 'BadArray',
-           'resample', 'load']
+           'resample', 'load', 'Reader']
 
 # %% ../nbs/01_audio.ipynb #f117d18a
 import io
 import os
 import stat
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import soundfile as sf
 import soxr
+from fastcore.basics import patch
 
 # %% ../nbs/01_audio.ipynb #a52e0876
 #: Samples a second in every clip.
@@ -100,7 +102,7 @@ class SilentAudio(AudioError):
 
 
 class NotFinite(AudioError):
-    "It holds NaN or infinite samples."
+    "It holds NaN or infinite samples, or some beyond `LOUDEST`."
 
 
 class BadRate(AudioError):
@@ -142,8 +144,8 @@ def _floats(x):
         return x.astype(np.float32, copy=False)
 
 # %% ../nbs/01_audio.ipynb #51455772
-def _from_array(x, rate, name):
-    "An array as `(samples, channels)` float32, and its rate, checked."
+def _channels(x, rate, name):
+    "An array as `(samples, channels)` of its own type, a view, and its rate, checked."
     if rate is None:
         raise BadRate(name, "has no sample rate; give it along: load(samples, rate).")
     _check_rate(rate, name)
@@ -159,6 +161,12 @@ def _from_array(x, rate, name):
         x = x[:, None]
     if x.ndim != 2 or (x.size and x.shape[1] > 64):
         raise BadArray(name, f"has shape {x.shape}; give (samples,) or (samples, channels).")
+    return x, rate
+
+
+def _from_array(x, rate, name):
+    "An array as `(samples, channels)` float32, and its rate, checked."
+    x, rate = _channels(x, rate, name)
     return _floats(x), rate
 
 # %% ../nbs/01_audio.ipynb #5e8f7b5c
@@ -250,7 +258,7 @@ FORMATS = "aac,aiff,amr,asf,au,caf,flac,matroska,webm,mov,mp3,ogg,wav,w64"
 
 
 def _by_av(file, name):
-    "Blocks `(samples, channels)` float32 and their rates, by ffmpeg; it passes over damaged packets."
+    "Blocks `(samples, channels)` float32 and their rates, by ffmpeg; damaged packets are passed over, and it returns whether."
     av = _libav()
     found = failed = False
     try:
@@ -268,6 +276,7 @@ def _by_av(file, name):
         failed = True  # a file cut short: what came before is kept
     if failed and not found:
         raise NotAudio(name, "is not audio, or is damaged beyond decoding; export it anew as WAV or FLAC.")
+    return failed
 
 # %% ../nbs/01_audio.ipynb #22d068f9
 def _samples(frame):
@@ -276,9 +285,10 @@ def _samples(frame):
     return _floats(x.T if frame.format.is_planar else x.reshape(-1, frame.layout.nb_channels))
 
 # %% ../nbs/01_audio.ipynb #4791064d
-def _gather(blocks, name, max_seconds):
-    "One float32 array at `SAMPLE_RATE` from blocks with their rates."
-    clip, now, stream, seconds = [], SAMPLE_RATE, None, 0.0
+def _at_rate(blocks, name, max_seconds, channels=1):
+    "Blocks at `SAMPLE_RATE` from blocks with their rates: `(samples,)`, or `(samples, 2)` for two channels."
+    shape = (0,) if channels == 1 else (0, channels)
+    now, stream, seconds = SAMPLE_RATE, None, 0.0
     for block, rate in blocks:
         _check_rate(rate, name)
         seconds += len(block) / rate
@@ -286,30 +296,57 @@ def _gather(blocks, name, max_seconds):
             raise TooLong(name, f"lasts longer than {max_seconds:g} s, the limit here; cut it into pieces.")
         if rate != now:  # at the start, or where one recording was glued to another
             if stream:
-                clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+                yield stream.resample_chunk(np.zeros(shape, np.float32), last=True)
             now, stream = rate, None
             if rate != SAMPLE_RATE:
-                stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", QUALITY)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found out at the end
-            mono = sum(block.T) / np.float32(block.shape[1])
-        clip.append(stream.resample_chunk(mono) if stream else mono)
+                stream = soxr.ResampleStream(rate, SAMPLE_RATE, channels, "float32", QUALITY)
+        block = _mixed(block, channels)
+        yield stream.resample_chunk(block) if stream else block
     if stream:
-        clip.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+        yield stream.resample_chunk(np.zeros(shape, np.float32), last=True)
+
+
+def _mixed(block, channels):
+    "A block as `(samples,)`, its channels averaged, or as `(samples, 2)`."
+    if block.shape[1] == channels == 2:
+        return block
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found out at the end
+        mono = sum(block.T) / np.float32(block.shape[1])
+    return mono if channels == 1 else np.stack([mono, mono], axis=1)
+
+
+def _gather(blocks, name, max_seconds):
+    "One float32 array at `SAMPLE_RATE` from blocks with their rates."
+    clip = list(_at_rate(blocks, name, max_seconds))
     return np.concatenate(clip) if clip else np.zeros(0, np.float32)
 
 # %% ../nbs/01_audio.ipynb #9cfa367b
 def _checked(clip, name, min_seconds):
     "`clip`, if it can be used."
-    if not len(clip):
+    _check_length(len(clip), name, min_seconds)
+    _check_peak(np.abs(clip).max(), name)
+    return clip
+
+
+def _check_length(n, name, min_seconds):
+    if not n:
         raise EmptyAudio(name, "is empty, it holds no samples; record it anew.")
-    if len(clip) < round(min_seconds * SAMPLE_RATE):
-        raise TooShort(name, f"lasts {len(clip) / SAMPLE_RATE:.3f} s; at least {min_seconds:g} s is needed.")
-    peak = np.abs(clip).max()
+    if n < round(min_seconds * SAMPLE_RATE):
+        raise TooShort(name, f"lasts {n / SAMPLE_RATE:.3f} s; at least {min_seconds:g} s is needed.")
+
+
+LOUDEST = 1e10  # full scale is 1; beyond this no arithmetic holds, and no recording is
+
+
+def _check_peak(peak, name):
+    if LOUDEST <= peak < np.inf:
+        raise NotFinite(
+            name, f"holds samples as large as {peak:.0e}, and full scale is 1; repair what wrote it."
+        )
     if not np.isfinite(peak):
         raise NotFinite(name, "holds NaN or infinite samples; repair what wrote it, or replace them by 0.")
     if peak <= SILENCE:
         raise SilentAudio(name, "is silent from start to end; check that the microphone was on.")
-    return clip
 
 # %% ../nbs/01_audio.ipynb #b8c70abe
 def load(
@@ -337,9 +374,7 @@ def load(
 def _decoded(file, name, max_seconds):
     "By libsndfile if it can, else by ffmpeg."
     try:
-        if not file.seek(0, os.SEEK_END):
-            raise EmptyAudio(name, "is empty, it has no bytes; record it anew.")
-        file.seek(0)
+        _check_bytes(file, name)
         try:
             return _gather(_by_soundfile(file), name, max_seconds)
         except sf.SoundFileError:
@@ -347,3 +382,134 @@ def _decoded(file, name, max_seconds):
         return _gather(_by_av(file, name), name, max_seconds)
     except OSError as e:
         raise UnreadableAudio(name, f"cannot be read to its end ({e.strerror or e}); copy it anew.") from None
+
+
+def _check_bytes(file, name):
+    if not file.seek(0, os.SEEK_END):
+        raise EmptyAudio(name, "is empty, it has no bytes; record it anew.")
+    file.seek(0)
+
+# %% ../nbs/01_audio.ipynb #b0a9154b
+def _grouped(blocks, size=2**15):
+    "The same blocks, small neighbours of a kind joined."
+    held = []
+    for block, rate in blocks:
+        if held and (rate != held[0][1] or block.shape[1] != held[0][0].shape[1]):
+            yield np.concatenate([b for b, _ in held]), held[0][1]
+            held = []
+        held.append((block, rate))
+        if sum(len(b) for b, _ in held) >= size:
+            yield np.concatenate([b for b, _ in held]), rate
+            held = []
+    if held:
+        yield np.concatenate([b for b, _ in held]), held[0][1]
+
+# %% ../nbs/01_audio.ipynb #79924f18
+def _announced(file):
+    "How many seconds a file's header says there are, or None where it says nothing; where a WAV breaks off, its size tells."
+    try:
+        with sf.SoundFile(file if isinstance(file, io.BytesIO) else file.fileno(), closefd=False) as f:
+            seconds = f.frames / f.samplerate if f.frames < 2**62 else None
+    except sf.SoundFileError:
+        seconds = None
+    size, _ = file.seek(0, os.SEEK_END), file.seek(0)
+    head = file.read(8)
+    file.seek(0)
+    told = int.from_bytes(head[4:], "little") + 8
+    if head[:4] == b"RIFF" and size < told < 2**31 - 4096 and seconds:  # more than that means: nobody knew
+        seconds *= told / size
+    return seconds
+
+# %% ../nbs/01_audio.ipynb #e825dd82
+class Reader:
+    """A recording of any length, block by block: iterating over it gives mono `(n,)` or stereo `(n, 2)`, float32, 16 kHz.
+
+    Raises what `load` raises, while it is read. What breaks off in the middle ends there, and `problem` is the rest of
+    a sentence about it, else None. `seconds` were read so far, of `announced`, or None where the header says nothing."""
+
+    def __init__(
+        self,
+        source,  # path, bytes, binary file object, or samples: (n,), (n, channels) or (channels, n)
+        rate: float = None,  # Hz, for samples only: a file knows its own
+        *,
+        min_seconds: float = 0.1,  # shorter is refused
+        max_seconds: float = None,  # longer is refused, once that much was read; None for no limit
+    ):
+        self.name, self.problem, self.announced, self.seconds = _name(source), None, None, 0.0
+        self._source, self._rate = source, rate
+        self._least, self._most = min_seconds, max_seconds
+        if rate is not None and not _is_array(source):
+            raise BadRate(self.name, "brings its own sample rate; give a rate with an array only.")
+
+# %% ../nbs/01_audio.ipynb #c2392c69
+@patch
+def _raw(self: Reader):
+    "Blocks with their rates, and `problem` at the end."
+    if _is_array(self._source):
+        x, rate = _channels(self._source, self._rate, self.name)
+        self.announced = len(x) / rate
+        for i in range(0, len(x), BLOCK):
+            yield _floats(x[i : i + BLOCK]), rate
+        return
+    with _opened(self._source, self.name) as file:
+        try:
+            _check_bytes(file, self.name)
+            self.announced = _announced(file)
+            broken = yield from self._decode(file)
+        except OSError as e:
+            if not self.seconds:
+                why = f"cannot be read to its end ({e.strerror or e}); copy it anew."
+                raise UnreadableAudio(self.name, why) from None
+            self.problem = f"cannot be read beyond {self.seconds:.1f} s ({e.strerror or e}); copy it anew."
+            return
+    if self.announced and self.seconds < self.announced - max(0.2, self.announced / 100):
+        self.problem = f"breaks off after {self.seconds:.1f} s of the {self.announced:.1f} s that it announces; get it anew."
+    elif broken:
+        self.problem = "is damaged in places, which were passed over; get it anew."
+
+
+@patch
+def _decode(self: Reader, file):
+    "By libsndfile as far as it can, from there by ffmpeg; whether that found damage."
+    done = 0
+    try:
+        for block, rate in _by_soundfile(file):
+            yield block, rate
+            done += len(block)
+        return False
+    except sf.SoundFileError:
+        file.seek(0)
+    blocks = _by_av(file, self.name)
+    while True:
+        try:
+            block, rate = next(blocks)
+        except StopIteration as end:
+            return end.value
+        if done < len(block):
+            yield block[done:], rate
+        done = max(0, done - len(block))
+
+# %% ../nbs/01_audio.ipynb #1851fa47
+@patch
+def __iter__(self: Reader):
+    blocks = _grouped(self._counted())
+    if (first := next(blocks, None)) is None:
+        _check_length(0, self.name, self._least)
+    channels, n, peak = 2 if first[0].shape[1] == 2 else 1, 0, 0.0
+    for block in _at_rate(chain([first], blocks), self.name, self._most, channels):
+        n += len(block)
+        loudest = np.abs(block).max(initial=0)
+        if not loudest < LOUDEST:
+            _check_peak(loudest, self.name)
+        peak = max(peak, loudest)
+        yield block
+    _check_length(n, self.name, self._least)
+    _check_peak(peak, self.name)
+
+
+@patch
+def _counted(self: Reader):
+    for block, rate in self._raw():
+        _check_rate(rate, self.name)
+        self.seconds += len(block) / rate
+        yield block, rate

@@ -313,20 +313,48 @@ def predict(
         named = list(clips(paths))
     return _predict(named, recognizer, max_seconds, as_json, speaker)
 
+# %% ../nbs/10_cli.ipynb #5e1c0b01
+_HOST = typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 lets other machines in.")
+_PORT = typer.Option(8000, min=0, max=65535, help="Port to listen on; 0 takes any that is free.")
+_WORKERS = typer.Option(1, min=1, max=256, help="Processes that listen to clips, one clip at a time each.")
+_QUEUE = typer.Option(
+    None,
+    min=0,
+    show_default=False,
+    help="Requests that may wait; more are told to come back.  [default: 2 a worker]",
+)
+_TIME = typer.Option(60.0, "--time-limit", min=0.1, help="Seconds that a worker may take for one clip.")
+_GRACE = typer.Option(30.0, min=0, help="Seconds that a stop waits for what has begun.")
+_MEGABYTES = typer.Option(50.0, "--max-mb", min=0.01, help="Refuse requests of more megabytes.")
+_SECONDS = typer.Option(1800.0, "--max-seconds", min=0.1, help="Refuse clips that last longer.")
+_RATE = typer.Option(600.0, min=0, help="Requests a minute for each client, a tenth at once; 0: any number.")
+_PROXIES = typer.Option(0, min=0, help="Reverse proxies in front, whose X-Forwarded-For is believed.")
+_NAMES = typer.Option(False, "--log-names", help="Let the log hold the names of files.")
+
 # %% ../nbs/10_cli.ipynb #09a69547
 @app.command()
 def serve(
-    host: str = typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 lets other machines in."),
-    port: int = typer.Option(8000, min=0, max=65535, help="Port to listen on; 0 takes any that is free."),
+    host: str = _HOST,
+    port: int = _PORT,
     bundle: str = _BUNDLE,
+    workers: int = _WORKERS,
+    queue: int = _QUEUE,
+    time_limit: float = _TIME,
+    grace: float = _GRACE,
+    max_mb: float = _MEGABYTES,
+    max_seconds: float = _SECONDS,
+    rate: float = _RATE,
+    proxies: int = _PROXIES,
+    log_names: bool = _NAMES,
 ):
-    "Serve the page, and POST /predict for programs, until Ctrl-C."
-    from ser_nbdev.serving import Recognizer
+    "Serve the page and the API until Ctrl-C. Keys that clients need, if any, stand in SER_API_KEYS."
     from ser_nbdev.webapp.server import serve
 
-    serve(Recognizer(bundle), host, port, say=lambda line: print(line, flush=True))
+    server = dict(workers=workers, queue=queue, time_limit=time_limit, grace=grace, proxies=proxies)
+    limits = dict(max_bytes=int(max_mb * 2**20), max_seconds=max_seconds, rate=rate, log_names=log_names)
+    serve(bundle, host, port, say=lambda line: print(line, flush=True), **server, **limits)
 
-
+# %% ../nbs/10_cli.ipynb #5e1c0b03
 @app.command()
 def card(bundle: str = _BUNDLE):
     "Print the card of a bundle: what it learnt from, its figures and limits."

@@ -1,14 +1,23 @@
 """What keeps the service safe: uploads that stay in memory, security headers, errors that are sentences."""
 
+import logging
+import time
+import traceback
+from contextlib import ExitStack
 from io import BytesIO
+from uuid import uuid4
 
-from flask import Flask, Request, jsonify, render_template, request
+from flask import Flask, Request, current_app, g, request
 from werkzeug.exceptions import HTTPException
+
+from .limits import household, offered_key, which_key
+from .logs import note
+from .problems import Problem, from_status, say
 
 #: Sent with every answer. The page loads nothing from elsewhere and holds no inline script or style.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
+    "font-src 'self'; media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -16,14 +25,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
-}
-
-SENTENCES = {
-    400: "The request could not be understood.",
-    404: "There is no such page here.",
-    405: "This address does not take that kind of request.",
-    413: "The request is larger than this server takes.",
-    500: "Something went wrong on the server, and the reason is in its log. The clip was not kept.",
 }
 
 
@@ -34,42 +35,95 @@ class MemoryRequest(Request):
         return BytesIO()
 
 
-def wants_json():
-    "Whether the client is a program: it asked for the API, or prefers JSON to HTML."
-    if request.path in ("/predict", "/healthz"):
-        return True
-    accept = request.accept_mimetypes
-    return accept["application/json"] > accept["text/html"]
+def costly():
+    "Whether a request makes a worker listen."
+    return request.method == "POST" or (request.endpoint == "views.home" and "sample" in request.args)
 
 
-def say(sentence, status):
-    "An error as JSON or as a page, as the client prefers."
-    if wants_json():
-        return jsonify(error=sentence), status
-    return render_template("error.html", sentence=sentence, status=status), status
+def client():
+    "Whom the limit is for: the key that was given, or the address."
+    keys = current_app.config["SER_KEYS"]
+    if keys:
+        which = which_key(keys, offered_key(request))
+        if which is None:
+            raise Problem(
+                "key", "This service asks for a key: send it in the header Authorization: Bearer KEY."
+            )
+        return f"key {which}"
+    return household(request.remote_addr or "")
+
+
+def admit():
+    "Let a request in that makes a worker listen, or raise `Problem`. It needs no cookie, and so none can be abused."
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Problem("cross-site", "A page of another site sent this: open this service's own page instead.")
+    g.client = client()
+    if wait := current_app.extensions["rate"].take(g.client):
+        raise Problem("too-many", f"That was too much at once: try again in {wait} s.", wait)
+    place = ExitStack()
+    place.enter_context(current_app.extensions["engine"].admitted())
+    g.place = place
 
 
 def guard(app: Flask):
-    "Give the application its headers and its errors."
+    "Give the application its gate, its headers, its errors and its log."
+
+    @app.before_request
+    def gate():
+        g.began, g.id = time.monotonic(), uuid4().hex
+        if costly():
+            admit()
+
+    @app.teardown_request
+    def leave(_):
+        if place := g.pop("place", None):
+            place.close()
 
     @app.after_request
     def headers(response):
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.get("id", "")
         if request.endpoint != "static":
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    @app.after_request
+    def record(response):
+        seconds = time.monotonic() - g.get("began", time.monotonic())
+        route = request.url_rule and request.url_rule.rule
+        app.extensions["metrics"].requested(request.method, route, response.status_code, seconds)
+        names = {"names": g.names} if "names" in g and app.config["SER_LOG_NAMES"] else {}
+        note(
+            "request",
+            id=g.get("id"),
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            seconds=round(seconds, 4),
+            bytes=request.content_length,
+            client=request.remote_addr,
+            **({"problem": g.problem} if "problem" in g else {}),
+            **names,
+        )
+        return response
+
+    @app.errorhandler(Problem)
+    def problem(error):
+        g.problem = error.kind
+        app.extensions["metrics"].problems.labels(error.kind).inc()
+        return say(error)
 
     @app.errorhandler(HTTPException)
     def known(error):
         answer = error.get_response()  # keeps what belongs to the status: Allow, Location
         if error.code is None or error.code < 400:
             return answer
-        body, status = say(SENTENCES.get(error.code, f"{error.name}."), error.code)
-        kept = {k: v for k, v in answer.headers.items() if k in ("Allow", "Retry-After")}
-        return body, status, kept
+        reply = app.make_response(say(from_status(error.code, error.name)))
+        reply.headers.update({k: v for k, v in answer.headers.items() if k in ("Allow", "Retry-After")})
+        return reply
 
     @app.errorhandler(Exception)
     def unknown(error):
-        app.logger.exception("%s %s failed", request.method, request.path)
-        return say(SENTENCES[500], 500)
+        note("error", logging.ERROR, id=g.get("id"), trace=traceback.format_exc())
+        return say(from_status(500, ""))

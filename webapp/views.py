@@ -1,116 +1,77 @@
-"""The addresses of the service, each a few lines."""
+"""The page: the addresses for people, each a few lines."""
 
-from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request, send_file
+import json
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, current_app, render_template, request, send_file, url_for
 from markupsafe import Markup
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from ser_nbdev import audio, serving
 from ser_nbdev.emotions import COLORS
+
+from .api import judge, sent_adaptation, too_large, uploaded
+from .problems import Problem
 
 views = Blueprint("views", __name__)
 
-#: The status that belongs to each cause; what else cannot be read is 400.
-STATUS = {
-    audio.TooLong: 413,
-    audio.NotAudio: 415,
-    audio.NoAudioStream: 415,
-    audio.TooShort: 422,
-    audio.SilentAudio: 422,
-    audio.NotFinite: 422,
-}
-
-
-class Refused(Exception):
-    "A clip that gets no answer: the status and the sentence that says why."
-
-    def __init__(self, status, sentence):
-        super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+#: Every word of the page. The templates have them as `t`, the scripts as the module `texts.js`.
+TEXTS = json.loads((Path(__file__).parent / "static/texts.json").read_text(encoding="utf-8"))
 
 
 def recognizer():
-    return current_app.extensions["recognizer"]()
+    return current_app.extensions["engine"]
 
 
 def samples():
     "The bundled clips by name. A client picks a name out of this, and never a path."
-    return {path.stem: path for path in serving.samples()}
-
-
-def too_large():
-    size = current_app.config["SER_MAX_BYTES"] / 2**20
-    return (
-        f"The clip is larger than {size:.3g} MB, the limit here: "
-        "send a shorter one, or a compressed one such as mp3 or ogg."
-    )
-
-
-def uploaded():
-    "The bytes in the form field `file`."
-    try:
-        file = request.files.get("file")
-    except RequestEntityTooLarge:
-        raise Refused(413, too_large()) from None
-    if file is None or not (file.filename or file.stream.getbuffer().nbytes):
-        raise Refused(400, "No clip was sent: choose a file, or send it in the form field named file.")
-    data = file.stream.getvalue()
-    if len(data) > current_app.config["SER_MAX_BYTES"]:
-        raise Refused(413, too_large())
-    return data
-
-
-def judge(source):
-    "The prediction for a clip, as bytes or as the path of a sample."
-    try:
-        return recognizer().predict(source, max_seconds=current_app.config["SER_MAX_SECONDS"])
-    except audio.AudioError as error:
-        status = next((s for cause, s in STATUS.items() if isinstance(error, cause)), 400)
-        raise Refused(status, f"The clip {error.problem}") from error
-
-
-@views.post("/predict")
-def predict():
-    "The answer for programs: JSON with `emotion, confidence, probabilities, duration, unsure`, or with `error`."
-    try:
-        p = judge(uploaded())
-    except Refused as no:
-        return jsonify(error=no.sentence), no.status
-    return jsonify(
-        emotion=p.emotion,
-        confidence=float(p.confidence),
-        duration=float(p.duration),
-        probabilities={label: float(share) for label, share in p.probabilities.items()},
-        unsure=bool(p.unsure),
-    )
+    return {path.stem: path for path in map(Path, recognizer().words["samples"])}
 
 
 @views.route("/", methods=["GET", "POST"])
 def home():
     "The page. A form that is sent here, or a sample that is asked for, gives the page with the answer in it."
-    prediction = error = None
-    status, sample = 200, request.args.get("sample") if request.method == "GET" else None
+    prediction = error = known = None
+    status, headers = 200, {}
+    sample = request.args.get("sample") if request.method == "GET" else None
     there = samples()
     try:
         if request.method == "POST":
-            prediction = judge(uploaded())
+            clip, known = uploaded()[0], sent_adaptation()
+            prediction = overall(judge(clip, timeline=True, adaptation=known))
         elif sample is not None:
-            prediction = judge(there.get(sample) or abort(404))
-    except Refused as no:
-        error, status = no.sentence, no.status
-    return (
-        render_template(
-            "index.html",
-            p=prediction,
-            no_speech=serving.NO_SPEECH,
-            error=error,
-            samples=there,
-            sample=sample,
-            too_large=too_large(),
-            max_bytes=current_app.config["SER_MAX_BYTES"],
-            max_seconds=current_app.config["SER_MAX_SECONDS"],
-        ),
-        status,
+            prediction = overall(judge((there.get(sample) or abort(404)).read_bytes(), timeline=True))
+    except Problem as no:
+        error, status, headers = no.sentence, no.status, no.headers
+    page = render_template(
+        "index.html",
+        p=prediction,
+        known=known and known["clips"],
+        no_speech=recognizer().words["no_speech"],
+        error=error,
+        samples=there,
+        sample=sample,
+        adapt_address=url_for("api.adapt"),
+        too_large=too_large(),
+        max_bytes=current_app.config["SER_MAX_BYTES"],
+        max_seconds=current_app.config["SER_MAX_SECONDS"],
     )
+    return page, status, headers
+
+
+def overall(answer):
+    """What the page says of a whole clip. Of several parts it is their mean by duration, so that the word in large letters
+    fits the parts beneath it; `parts` says how many there are."""
+    nobody = recognizer().words["no_speech"]
+    spoken = [s for s in answer["timeline"] if s["emotion"] != nobody]
+    if len(spoken) < (1 if answer["emotion"] == nobody else 2):
+        return {**answer, "parts": 1}
+    weights = [s["end"] - s["start"] for s in spoken]
+    mean = {
+        label: sum(w * s["probabilities"][label] for w, s in zip(weights, spoken)) / sum(weights)
+        for label in answer["probabilities"]
+    }
+    best = max(mean, key=mean.get)
+    heard = {"emotion": best, "confidence": mean[best], "probabilities": mean, "parts": len(spoken)}
+    return {**answer, **heard, "unsure": mean[best] < bundle().threshold}
 
 
 @views.get("/samples/<name>")
@@ -129,7 +90,10 @@ def rendered(markdown):
     for token in tokens:
         if style := token.attrs.pop("style", None):
             token.attrSet("class", str(style).replace("text-align:", "to-"))
-    return Markup(md.renderer.render(tokens, md.options, {}))
+    html = md.renderer.render(tokens, md.options, {})
+    # what is wider than the page is scrolled, and by keyboard too
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("</table>", "</table></div>")
+    return Markup(html.replace("<table>", '<div class="wide-table" tabindex="0"><table>'))
 
 
 @views.get("/model")
@@ -142,14 +106,27 @@ def model():
 @views.get("/emotions.css")
 def emotions_css():
     "One class a label, with its colour; a style sheet, because the page allows no inline style."
-    rules = "\n".join(f".e-{label} {{ --emotion: {color}; }}" for label, color in COLORS.items())
-    return Response(rules + "\n", mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
+    day = "".join(f".e-{label} {{ --emotion: {color}; }}\n" for label, color in COLORS.items())
+    night = "".join(
+        f"  .e-{label} {{ --emotion: color-mix(in srgb, {color} 75%, white); }}\n"
+        for label, color in COLORS.items()
+    )
+    rules = f"{day}@media (prefers-color-scheme: dark) {{\n{night}}}\n"
+    return Response(rules, mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
-@views.get("/healthz")
-def healthz():
-    "Whether the process answers."
-    return jsonify(status="ok")
+@views.get("/texts.js")
+def texts_js():
+    "The words of the page, for its scripts."
+    answer = Response(f"export default {json.dumps(TEXTS)};\n", mimetype="text/javascript")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.add_etag()
+    return answer.make_conditional(request)
+
+
+@views.app_context_processor
+def texts():
+    return {"t": TEXTS}
 
 
 @views.app_template_global()
@@ -176,3 +153,25 @@ def lasting(seconds):
 def percent(share):
     "A share for people; only certainty itself is called 100 %."
     return "> 99 %" if 0.995 <= share < 1 else "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+@views.app_template_filter()
+def clock(seconds, fine=False):
+    "A time within a clip: 0:07, 12:30, 1:02:03; `fine`: 0:07.4."
+    tenths = int(10 * seconds + 0.5) if fine else 10 * int(seconds)
+    whole = tenths // 10
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{text}.{tenths % 10}" if fine else text
+
+
+@views.app_template_filter()
+def word(emotion):
+    "A label in the language of the page."
+    return TEXTS["emotions"].get(emotion, emotion)
+
+
+@views.app_template_global()
+def plural(forms, n):
+    "The form that belongs to a number, with the number in it."
+    return forms["one" if n == 1 else "other"].format(n=n)
