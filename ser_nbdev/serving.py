@@ -15,7 +15,8 @@ import shutil
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, load
 from .emotions import EMOTIONS
 from .features import Frontend
 from .logmel import BANDS, encoder_windows
-from .recording import Stream
+from .recording import Stream, loudest
 from .recording import timeline as recording_timeline
 from .timeline import NO_SPEECH, Timeline
 
@@ -113,7 +114,7 @@ class Bundle:
     there is none. An LSTM has a `frontend` that makes features, and a `temperature` that calibrates.
     Safe to share between threads. Raises `BundleError`."""
 
-    adaptation, threshold, speech = None, 0.0, -math.inf  # nothing is unsure, and everything speech
+    adaptation, threshold, speech = None, 0.0, 0.0  # nothing is unsure
 
     def __init__(
         self,
@@ -379,6 +380,30 @@ def listen(
 ) -> Heard:
     "The same for samples that are a clip already."
     return Heard(*self.bundle.hear(clip), len(clip) / SAMPLE_RATE)
+
+
+@patch
+def overhear(
+    self: Recognizer,
+    clip: np.ndarray,  # samples, mono, 16 kHz, at least 0.1 s
+    before: Heard | None = None,  # what was heard a moment ago, if it was the same sound that went on
+) -> Heard:
+    """The same where there may be no speech, as in a window of a recording.
+
+    For a bundle that can't tell, the encoder that ships listens to the loudest part; where there was a voice `before`, it is spared."""
+    if self.bundle.kind == "encoder":
+        return self.listen(clip)
+    if before is None or before.speech < 0:
+        before = Heard(None, _ear().hear(loudest(clip))[1] - _ear().speech, 0.0)
+    if before.speech < 0:
+        k = len(self.bundle.labels)
+        return Heard(np.full((1, k), 1 / k), before.speech, len(clip) / SAMPLE_RATE)
+    return replace(self.listen(clip), speech=before.speech)
+
+
+@cache
+def _ear():
+    return Bundle()
 
 # %% ../nbs/08_serving.ipynb #e1c67983
 @patch
