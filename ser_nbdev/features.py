@@ -20,7 +20,6 @@ import soxr
 from fastcore.basics import patch
 
 from .audio import SAMPLE_RATE, load, resample
-from .engine import Local, in_order
 
 # %% ../nbs/03_features.ipynb #c0934a89
 BLOCK = 32  # frames at a time
