@@ -123,12 +123,12 @@ def work(self: _Worker, some):
     "For each (key, argument) of a list: key, answer or None, error or None."
     tries = 0
     while some and not self.closed:
+        if self.process is None:
+            self.start()
         try:
-            if self.process is None:
-                self.start()
             pickle.dump([argument for _, argument in some], self.process.stdin, protocol=5)
             self.process.stdin.flush()
-            while some:
+            while some and not self.closed:
                 answer, error = pickle.load(self.process.stdout)
                 key, some, tries = some[0][0], some[1:], 0
                 yield key, answer, error
