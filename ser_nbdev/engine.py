@@ -87,8 +87,8 @@ class _Worker:
     def __init__(self, make):
         self.message, self.process, self.closed = pickle.dumps(make), None, False
 
-    def start(self):
-        "A process that has made its work. Raises what that raised, or `EngineError`."
+    def start(self, tries=3):
+        "A process that has made its work. Raises what that raised, or `EngineError` where it is killed every time."
         command = [sys.executable, "-P", "-c", _CHILD]
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.process = subprocess.Popen(command, env={**os.environ, **_ONE_THREAD}, **pipes)
@@ -97,7 +97,13 @@ class _Worker:
             self.process.stdin.flush()
             ready, error = pickle.load(self.process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
-            ready, error = None, EngineError(f"A worker process did not start ({self.end()}); try again.")
+            how = self._broken()
+            if tries > 1 and not self.closed:
+                return self.start(tries - 1)
+            ready, error = (
+                None,
+                EngineError(f"A worker process does not start ({how}); it may need more memory."),
+            )
         if not ready:
             self.end()
             raise error

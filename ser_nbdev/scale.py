@@ -151,15 +151,16 @@ def _fetch(url, max_bytes=MAX_BYTES, waits=(0.5, 2)):
     for wait in (*waits, None):
         try:
             with fs.open(place, "rb") as f:
-                size, content = getattr(f, "size", None), f.read(max_bytes + 1)
+                size, content = getattr(f, "size", None), _read_up_to(f, max_bytes + 1)
             if size is not None and len(content) < min(size, max_bytes):
                 raise OSError(f"it broke off after {len(content)} of {size} bytes")
             break
-        except FileNotFoundError:
-            raise MissingAudio(url, "does not exist; check the address.") from None
-        except Exception as e:
+        except Exception as e:  # each file system has its own
+            why = e.__cause__ if isinstance(e, FileNotFoundError) and e.__cause__ else e
+            if isinstance(e, FileNotFoundError) and getattr(why, "status", 404) == 404:
+                raise MissingAudio(url, "does not exist; check the address.") from None
             if wait is None:
-                why = str(e).partition("\n")[0] or type(e).__name__
+                why = " ".join(str(why).split()) or type(why).__name__
                 raise UnreadableAudio(url, f"cannot be fetched ({why}); try again later.") from None
             time.sleep(wait)
     if len(content) > max_bytes:
@@ -167,6 +168,15 @@ def _fetch(url, max_bytes=MAX_BYTES, waits=(0.5, 2)):
             url, f"is larger than {max_bytes / 2**20:g} MiB, the limit here; cut it into pieces."
         )
     return content
+
+
+def _read_up_to(file, n):
+    "The next `n` bytes, or all that there are: a stream may give less than it is asked for."
+    parts, left = [], n
+    while left and (part := file.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 # %% ../nbs/09_scale.ipynb #3bbe676f
 def _walk_fs(url):
@@ -682,6 +692,7 @@ def _opened(unfinished):
                 left = left and ledger.settings is not None
             ledger.db.close()
             if not left:
+                unfinished.with_name(unfinished.name + "-journal").unlink(missing_ok=True)
                 unfinished.unlink(missing_ok=True)
 
 # %% ../nbs/09_scale.ipynb #55b15e06

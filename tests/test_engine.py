@@ -17,7 +17,9 @@ HERE = Path(__file__).parent
 
 
 def test_what_kills_its_process_is_told_and_the_rest_is_done():
-    known = {key: (answer, error) for key, answer, error in Local(3).run(killer.make, zip(range(60), range(60)))}
+    known = {
+        key: (answer, error) for key, answer, error in Local(3).run(killer.make, zip(range(60), range(60)))
+    }
     assert list(sorted(known)) == list(range(60))
     assert [k for k, (_, error) in known.items() if error] == [13]
     assert isinstance(known[13][1], Crashed) and "status 3" in str(known[13][1])
@@ -59,7 +61,11 @@ def children(pid):
 def gone(pids, seconds=10):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if not any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3] for pid in pids):
+        if not any(
+            Path(f"/proc/{pid}").exists()
+            and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
+            for pid in pids
+        ):
             return True
         time.sleep(0.05)
     return False
@@ -89,7 +95,9 @@ for _ in Local(2).run(partial(partial, time.sleep), ((i, 0.05) for i in range(10
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_script_without_a_guard_works_and_its_children_end_with_it(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    run = subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    run = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
     assert run.stdout.readline() == "9900\n" and run.stdout.readline() == "on\n"
     workers = children(run.pid)
     assert len(workers) >= 2
@@ -115,6 +123,10 @@ def test_a_worker_that_cannot_start_ends_the_run(monkeypatch):
 
 
 def test_what_makes_no_engine():
-    for how, told in (({"workers": 0}, "one worker"), ({"name": "dask"}, "no engine"), ({"address": "auto"}, "address")):
+    for how, told in (
+        ({"workers": 0}, "one worker"),
+        ({"name": "dask"}, "no engine"),
+        ({"address": "auto"}, "address"),
+    ):
         with pytest.raises(EngineError, match=told):
             choose(**how)
