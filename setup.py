@@ -15,7 +15,7 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-train = lines("train_requirements")
+train, scale, ray = (lines(f"{extra}_requirements") for extra in ("train", "scale", "ray"))
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -38,9 +38,10 @@ setup(
     install_requires=lines("requirements"),
     extras_require={
         "train": train,
-        "ray": lines("ray_requirements"),
+        "scale": scale,
+        "ray": scale + ray,
         "listen": lines("listen_requirements"),
-        "dev": train + lines("dev_requirements"),
+        "dev": train + scale + ray + lines("dev_requirements"),
     },
     entry_points={
         "console_scripts": lines("console_scripts"),

@@ -714,21 +714,19 @@ def extract(
     sources,  # paths of audio files, or clips
     frontend,  # `Frontend`, or a function of a module; or a list with one for each source
     cache: FeatureCache | None = None,  # where results are kept
-    workers: int = 1,  # processes
+    workers=1,  # processes, or an engine: `engine.Local`, `engine.Ray`
     progress: bool = True,  # show a bar
 ) -> list:  # one array for each source, in the same order
     "Features of many files. Raises what `load` raises, for the first file that can't be read."
     from functools import partial
     from tqdm import tqdm
 
+    from ser_nbdev.engine import Local, in_order
+
     sources, one = list(sources), partial(_extract_one, cache=cache)
     each = frontend if isinstance(frontend, list) else [frontend] * len(sources)
     bar = dict(total=len(sources), desc="features", unit="clip", disable=not progress)
-    if workers <= 1:
+    if isinstance(workers, int) and workers <= 1:
         return list(tqdm(map(one, sources, each), **bar))
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        some = max(1, min(64, len(sources) // (4 * workers)))  # handed over at once
-        return list(tqdm(pool.map(one, sources, each, chunksize=some), **bar))
+    crew = Local(workers) if isinstance(workers, int) else workers
+    return list(tqdm(in_order(crew, one, sources, each), **bar))

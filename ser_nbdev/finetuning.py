@@ -440,7 +440,7 @@ def tune(
     *,
     published: dict | None = None,  # what `encoder.published_weights` gives; None: fetched
     cache: FeatureCache | None = None,  # where frames are kept between runs
-    workers: int = 1,  # processes that make frames
+    workers=1,  # processes that make frames, or an engine
     progress: bool = True,  # show bars
 ) -> Tuned:
     """Fine-tune the encoder on the corpora of a table, or go on where a killed run in `folder` stopped.

@@ -301,7 +301,7 @@ def train(
     folder: str | Path = "runs/lstm",  # where the state is kept after each epoch
     *,
     cache: FeatureCache | None = None,  # where features are kept between runs
-    workers: int = 1,  # processes that make features
+    workers=1,  # processes that make features, or an engine
     progress: bool = True,  # show bars
 ) -> Trained:
     """Train the LSTM on a table, or go on where a killed run in `folder` stopped, to the same result.
