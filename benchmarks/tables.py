@@ -141,11 +141,11 @@ def encoder_agreement() -> str:
 def unseen() -> str:
     "The fine-tuned encoder where it has never been: alone, and adapted to each speaker."
     words = {
-        "TESS, by word": "TESS by word: words never heard, both actresses known",
-        "TESS, an actress unseen": "TESS, an actress never heard",
-        "RAVDESS, by actor": "RAVDESS, actors never heard, 8 emotions",
-        "EmoDB, by speaker": "EmoDB, speakers never heard, two at a time",
-        "EMOVO, a corpus unseen": "EMOVO, a corpus and a language never heard",
+        "TESS, by word": "TESS (English) by word: words never heard, both actresses known",
+        "TESS, an actress unseen": "TESS (English), an actress never heard",
+        "RAVDESS, by actor": "RAVDESS (English), actors never heard, 8 emotions",
+        "EmoDB, by speaker": "EmoDB (German), speakers never heard, two at a time",
+        "EMOVO, a corpus unseen": "EMOVO (Italian), a corpus and a language never heard",
     }
     lines = [["UAR", "test clips", "alone", "adapted", "ECE alone"]]
     for name, told in result("unseen")["figures"].items():

@@ -580,7 +580,7 @@ FACTS = {
     "intended": "what it is for",
     "summary": "one or two sentences: what it is",
     "features": "how sound becomes numbers",
-    "training": "what it learnt from: a list of {corpus, clips, speakers, licence}",
+    "training": "what it learnt from: a list of {corpus, language, clips, speakers, licence}",
     "calibration": "how confidence was calibrated, on which clips",
     "licence": "under which licence the weights are",
 }
@@ -627,7 +627,7 @@ def model_card(
     if not reports:
         raise EvaluationError("A card needs a report: evaluate the model first.")
     d = {name: _dict(r) for name, r in reports.items()}
-    columns = ["corpus", "clips", "speakers", "licence"]
+    columns = ["corpus", "language", "clips", "speakers", "licence"]
     learnt = _rows(columns, [[t.get(c, "-") for c in columns] for t in facts["training"]])
     sections = {
         f"# {facts['name']} {facts['version']}": facts["summary"],

@@ -409,25 +409,18 @@ INTENDED = (
 
 
 def _told(corpus):
-    "Title and licence of a corpus, which may be the reader's own."
-    if corpus in corpora.CORPORA:
-        return corpora.CORPORA[corpus].title, corpora.CORPORA[corpus].licence
-    return corpus, "not stated: ask who made the recordings"
+    "Title, language and licence of a corpus, which may be the reader's own."
+    if found := corpora.CORPORA.get(corpus):
+        return dict(corpus=found.title, language=found.language, licence=found.licence)
+    return dict(corpus=corpus, language="not stated", licence="not stated: ask who made the recordings")
 
 
 def _describe(table, name, reports, limits=(), further=None, notice="", **facts):
     "The card for people, whatever the network: from `table`, what it learnt from, the reports, and facts of its own."
-    known = {c: _told(c) for c in table.corpus.unique()}
     learnt = [
-        {
-            "corpus": known[c][0],
-            "clips": len(t),
-            "speakers": t.speaker.nunique(),
-            "licence": known[c][1],
-        }
-        for c, t in table.groupby("corpus")
+        {**_told(c), "clips": len(t), "speakers": t.speaker.nunique()} for c, t in table.groupby("corpus")
     ]
-    terms = f"Weights trained on these corpora bear their terms: {'; '.join(sorted({terms for _, terms in known.values()}))}."
+    terms = f"Weights trained on these corpora bear their terms: {'; '.join(sorted({c['licence'] for c in learnt}))}."
     facts = {
         "name": name,
         "version": __version__,
@@ -468,7 +461,7 @@ def _card(table, name, recipe, epochs, reports, **facts):
         "figures": {
             what: {k: r[k] for k in ("protocol", "clips", "accuracy", "uar")} for what, r in kept.items()
         },
-        "licence": sorted({_told(c)[1] for c in table.corpus.unique()}),
+        "licence": sorted({_told(c)["licence"] for c in table.corpus.unique()}),
     }
 
 # %% ../nbs/06_training.ipynb #6d0e99fa
