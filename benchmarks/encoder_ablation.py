@@ -31,6 +31,7 @@ def variants() -> dict:
         "encoder left as published": replace(ships, body_rate=1e-12),
         "encoder at half the rate": replace(ships, body_rate=1e-5),
         "encoder at twice the rate": replace(ships, body_rate=4e-5),
+        "encoder at four times the rate": replace(ships, body_rate=8e-5),
         "two layers of the encoder": replace(ships, depth=2),
         "no disguise": replace(ships, disguise=None),
         "no other speeds and throats": without(speed=0.0, warp=0.0, jitter=0.0),
