@@ -29,7 +29,7 @@ LIMITS = (
     "are angry or sad it has not heard.",
     "English, German and Italian voices only, all of adults.",
     "On a corpus and a language that it has never heard it is wrong in more than half of the clips, and far too sure of itself: see EMOVO.",
-    "It judges up to 8 s at a time, one speaker at a time. Two people who talk at once are heard as one.",
+    "It judges up to 4 s at a time, one speaker at a time. Two people who talk at once are heard as one.",
     "What is no speech it knows from synthetic noises, tones, engines and simple music. Recorded music and song it may take for speech.",
 )
 

@@ -107,13 +107,13 @@ class Disguised:
     def __call__(self, clip):
         "(frames, 80), float16: the first 8 s of what is spoken."
         if self.disguise is None or not self.copy:
-            return encoder_windows(clip)[0].astype(np.float16)
+            return encoder_windows(clip, seconds=8)[0].astype(np.float16)
         who = [self.seed, self.copy, *self.speaker.encode()]
         voice = self.disguise.draw(np.random.default_rng(who))
         heard = voice(
             clip, np.random.default_rng([*who, len(clip), *np.abs(clip[::997] * 32768).astype(int)])
         )
-        return encoder_windows(heard, voice.warp)[0].astype(np.float16)
+        return encoder_windows(heard, voice.warp, 8)[0].astype(np.float16)
 
 
 def cast(
@@ -493,7 +493,7 @@ def scores(
     table: pd.DataFrame,  # a corpus table
     batch: int = 32,  # clips at a time
 ) -> np.ndarray:  # (clips, 2, labels): own and relative scores, before any adaptation or calibration
-    "What the network says of every clip; of one longer than 8 s, the mean over its windows."
+    "What the network says of every clip; of one longer than 4 s, the mean over its windows."
     return self.hear([load(path) for path in table.path], batch)[0]
 
 
@@ -559,7 +559,7 @@ def _words(tuned, adaptation, threshold, speech, fitted):
             f"A speech encoder ({tuned.model.count_params():,} parameters) that tells {', '.join(tuned.labels)} apart, hears "
             "whether there is speech at all, and can get used to a speaker from a few unlabelled clips."
         ),
-        features="Log-mel, 80 bands every 10 ms, of the part that is speech; of a long clip, the mean over windows of at most 8 s.",
+        features="Log-mel, 80 bands every 10 ms, of the part that is speech; of a long clip, the mean over windows of at most 4 s.",
         calibration=(
             f"Temperature {adaptation.temperature:.2f} for a stranger, {adaptation.familiar:.2f} for a speaker who is known "
             f"well. {fitted}\n\nA confidence below {threshold:.1%} is called unsure. Log-odds of speech below {speech:.2f} are "

@@ -69,7 +69,7 @@ def encoder_frames(
 def encoder_windows(
     clip: np.ndarray,  # samples at 16 kHz, shape (n,), at least 0.1 s
     warp: float = 1.0,  # factor by which the formants seem higher (see `features.mel_filters`)
-    seconds: float = 8.0,  # the longest window
+    seconds: float = 4.0,  # the longest window, at most 8
 ) -> list:  # of (frames, 80) float32 log-mel, one for each window, in order
     "What the encoder sees of a clip of any length: its speech, in as few equal windows as will do. Raises `ValueError`."
     spoken = speech_part(_centred(_check(clip)))
