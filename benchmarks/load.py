@@ -127,7 +127,7 @@ def free_port():
 
 def family(pid):
     "A process and its children."
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
     return [pid, *map(int, found.split())]
 
 

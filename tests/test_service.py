@@ -62,9 +62,7 @@ class Service:
 
     def workers(self):
         "Their process numbers."
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.run.pid)], capture_output=True, text=True
-        )
+        found = subprocess.run(["pgrep", "-P", str(self.run.pid)], capture_output=True, text=True)
         return [int(pid) for pid in found.stdout.split()]
 
     def figure(self, name):
