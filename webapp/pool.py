@@ -25,7 +25,7 @@ from .logs import note
 from .problems import Problem
 
 #: Seconds that a worker may take for one clip.
-TIME_LIMIT = 60.0
+TIME_LIMIT = 120.0
 
 #: Requests that may wait for each worker.
 QUEUE = 2
