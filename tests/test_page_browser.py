@@ -573,49 +573,51 @@ def test_no_motion_for_those_who_want_none(open_page):
 # ---- axe-core
 
 
-def axe(page, view, scheme="light"):
-    "What axe-core calls serious or critical, of every rule that it has; in the dark, of those that are about colour."
+def axe(page, view):
+    "Fails for what axe-core calls serious or critical: all of its rules in light, those about colour in dark."
     from axe_playwright_python.sync_playwright import Axe
 
-    until(page, "document.getAnimations().every(a => a.playState !== 'running')")
-    rules = {"runOnly": ["color-contrast", "link-in-text-block"]} if scheme == "dark" else {}
-    found = Axe().run(page, options={"resultTypes": ["violations"], **rules}).response
-    assert found["passes"]
-    bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-    assert not bad, (view, [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in bad])
+    dark = {"runOnly": ["color-contrast", "link-in-text-block"]}
+    for scheme, rules in (("light", {}), ("dark", dark)):
+        page.emulate_media(color_scheme=scheme)
+        until(page, "document.getAnimations().every(a => a.playState !== 'running')")
+        found = Axe().run(page, options={"resultTypes": ["violations"], **rules}).response
+        assert found["passes"]
+        bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+        told = [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in bad]
+        assert not bad, (view, scheme, told)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(open_page, scheme, tmp_path):
+def test_axe_finds_nothing_serious(open_page, tmp_path):
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed (dev extra)")
     words = tmp_path / "words.txt"
     words.write_text("no sound at all " * 200)
-    page = open_page(color_scheme=scheme, permissions=["microphone"])
-    axe(page, "empty", scheme)
+    page = open_page(permissions=["microphone"])
+    axe(page, "empty")
     page.click("#record")
     page.wait_for_selector("#booth .elapsed:has-text('0:01')")
-    axe(page, "recording", scheme)
+    axe(page, "recording")
     page.click("#booth .stop")
     page.wait_for_selector("#rows tr")
     page.click("summary")
-    axe(page, "answer", scheme)
+    axe(page, "answer")
     page.click("#learn-clips")
     page.wait_for_selector(".knows")
     page.wait_for_selector("#busy", state="hidden")
-    axe(page, "known", scheme)
+    axe(page, "known")
     page.set_input_files("#file", words)
     page.wait_for_selector("#error:not(:empty)")
-    axe(page, "error", scheme)
+    axe(page, "error")
     for server in ("unsure", "nobody"):
-        page = open_page(server=server, color_scheme=scheme)
+        page = open_page(server=server)
         answered(page)
-        axe(page, server, scheme)
+        axe(page, server)
     phone = dict(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page = open_page(color_scheme=scheme, **phone)
+    page = open_page(**phone)
     answered(page)
-    axe(page, "phone", scheme)
+    axe(page, "phone")
     for path in ("/model", "/nowhere"):
-        axe(open_page(path, color_scheme=scheme), path, scheme)
+        axe(open_page(path), path)
 
 
 def test_axe_while_it_works_and_where_there_is_no_microphone(open_page):
