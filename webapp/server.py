@@ -246,6 +246,7 @@ def make_server(app, sock, threads=4, proxies=0):
         inbuf_overflow=most + 1,
         outbuf_overflow=most + 1,
         clear_untrusted_proxy_headers=True,
+        recv_bytes=2**18,
         connection_limit=CONNECTIONS,
         cleanup_interval=2,
         channel_timeout=60,
