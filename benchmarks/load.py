@@ -24,6 +24,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from common import pin_threads, store
 from speed import clips
 
@@ -127,8 +128,7 @@ def free_port():
 
 def family(pid):
     "A process and its children."
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
-    return [pid, *map(int, found.split())]
+    return [pid, *(child.pid for child in psutil.Process(pid).children())]
 
 
 def megabytes(pids):
