@@ -39,6 +39,7 @@ setup(
     extras_require={
         "train": train,
         "ray": lines("ray_requirements"),
+        "listen": lines("listen_requirements"),
         "dev": train + lines("dev_requirements"),
     },
     entry_points={

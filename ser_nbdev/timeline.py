@@ -77,8 +77,8 @@ class Timeline(Sequence):
         plain = {"duration": round(self.duration, 3), "segments": [s.to_dict() for s in self.segments]}
         return plain | ({"problem": self.problem} if self.problem else {})
 
-# %% ../nbs/07b_timeline.ipynb #1e4e9036
-STAY = 8.0  # seconds after which an emotion has been given up with the probability 1 - 1/e
+# %% ../nbs/07b_timeline.ipynb #0c4c60cb
+STAY = 4.0  # seconds after which an emotion has been given up with the probability 1 - 1/e
 
 
 def smooth(
@@ -91,7 +91,7 @@ def smooth(
     p, times = np.asarray(p, float), np.asarray(times, float)
     if len(p) < 2 or not stay:
         return p.copy()
-    keeps = np.exp(-np.diff(times) / stay)
+    keeps = np.exp(-np.diff(times) / max(stay, 1e-3))
     forward = _pass(p, keeps)
     if not hindsight:
         return forward
@@ -171,7 +171,7 @@ def to_csv(self: Timeline) -> str:
         table.writerow([*times, s.channel or "", s.emotion, f"{s.confidence:.4f}", int(s.unsure), *p])
     return file.getvalue()
 
-# %% ../nbs/07b_timeline.ipynb #70a27072
+# %% ../nbs/07b_timeline.ipynb #4b3eb09f
 @patch
 def to_audacity(self: Timeline) -> str:
     "A label track: start, end and label a line, by tabs."
@@ -179,10 +179,11 @@ def to_audacity(self: Timeline) -> str:
 
 
 def _told(s):
+    "The label on one line."
     who = f"{s.channel}: " if s.channel else ""
-    return f"{who}{s.emotion}{'?' * s.unsure}"
+    return f"{who}{' '.join(s.emotion.split())}{'?' * s.unsure}"
 
-# %% ../nbs/07b_timeline.ipynb #32b2c786
+# %% ../nbs/07b_timeline.ipynb #989a4d30
 @patch
 def to_webvtt(self: Timeline) -> str:
     "Subtitles, one cue for each segment in which somebody speaks."
@@ -191,9 +192,8 @@ def to_webvtt(self: Timeline) -> str:
         if s.emotion != NO_SPEECH:
             times = f"{clock(s.start):0>12} --> {clock(s.end):0>12}"
             who = f"<v {s.channel}>" if s.channel else ""
-            cues.append(
-                f"{times}\n{who}{escape(s.emotion, quote=False)}{'?' * s.unsure} ({s.confidence:.0%})\n"
-            )
+            words = escape(_told(replace(s, channel=None)), quote=False)
+            cues.append(f"{times}\n{who}{words} ({s.confidence:.0%})\n")
     return "\n".join(cues)
 
 # %% ../nbs/07b_timeline.ipynb #7aeaf8c0
