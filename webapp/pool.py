@@ -28,7 +28,7 @@ from .problems import Problem
 TIME_LIMIT = 120.0
 
 #: Requests that may wait for each worker.
-QUEUE = 2
+QUEUE = 1
 
 START = 30.0  # seconds that a worker may take to start, and a request waits for one at least
 CRASHES = {

@@ -272,7 +272,7 @@ def serve(
     port: int = 8000,
     *,
     workers: int = 1,  # processes that listen
-    queue: int | None = None,  # requests that may wait for them; None: two for each
+    queue: int | None = None,  # requests that may wait for them; None: one for each
     time_limit: float = TIME_LIMIT,  # seconds that a worker may take for one clip
     grace: float = 30,  # seconds that a stop waits for what has begun
     proxies: int = 0,  # reverse proxies in front, whose X-Forwarded headers are believed
