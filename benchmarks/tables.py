@@ -196,3 +196,65 @@ def encoder_ablation() -> str:
         values = [found[c][k] for c in ("ravdess", "emodb") for k in ("own", "both, speaker's mean off")]
         lines.append([name, *map(percent, values), percent(sum(values) / len(values))])
     return rows(*lines)
+
+
+def detection() -> str:
+    "Frames that were taken for what they are not, by detector, and what each costs."
+    kinds = ("speech", "pauses", "sounds made", "sounds recorded")
+    lines = [["percent of frames wrong", *kinds, "mean of speech and the rest", "share of real time"]]
+    for name, told in result("detection")["detectors"].items():
+        wrong = told["wrong"]["all"]
+        shares = [percent(wrong[k]) for k in (*kinds, "balanced")]
+        lines.append([name, *shares, f"{told['real_time_share']:.4f}"])
+    return rows(*lines)
+
+
+def windows() -> str:
+    "UAR of frames by window, hop and smoothing, on voices that the network had not heard."
+    told = result("windows")["rows"]
+    stays = (0, 4, 8, 16)
+
+    def line(words, **how):
+        how = dict(window=4, hop=4, pause=0.24, adapt=True, hindsight=True) | how
+        by_stay = {r["stay"]: r["uar"] for r in told if all(r[k] == v for k, v in how.items())}
+        return [words, *(percent(by_stay[s]) for s in stays)]
+
+    lines = [["an emotion stays, seconds", "0 (no smoothing)", *stays[1:]]]
+    lines += [line(f"windows of {w} s", window=w, hop=w) for w in (2, 3, 4, 8)]
+    lines.append(line("windows of 4 s, one every 2 s", hop=2.0))
+    lines.append(line("windows of 4 s, pauses of 0.5 s end them", pause=0.5))
+    lines.append(line("windows of 4 s, without hindsight", hindsight=False))
+    lines.append(line("windows of 4 s, a stranger's voice", adapt=False))
+    lines.append(line("windows of 4 s, without hindsight, a stranger's", adapt=False, hindsight=False))
+    return rows(*lines)
+
+
+def recording() -> str:
+    "An hour of speech, and live streams, by bundle."
+    told = result("recording")
+    lines = [["", *told["hour"]]]
+    for kind, words in (("wav", "WAV, 16 kHz"), ("mp3", "MP3, 44.1 kHz")):
+        hours = [h[kind] for h in told["hour"].values()]
+        lines.append(
+            [
+                f"{told['minutes']:g} minutes of speech, {words}",
+                *(f"1/{h['real_time_over_cpu']:.0f} of real time" for h in hours),
+            ]
+        )
+        lines.append(
+            [
+                "- peak memory",
+                *(f"{h['peak_mb']:.0f} MB, {h['memory_ratio']:.2f} of a minute's" for h in hours),
+            ]
+        )
+    for key, words in (("median_ms", "median"), ("p99_ms", "99 of 100 within")):
+        lines.append(
+            [
+                f"answer after a window's last sample, {words}",
+                *(f"{d[key]:.0f} ms" for d in told["delay"].values()),
+            ]
+        )
+    live = told["live"].values()
+    lines.append(["ten streams: a chunk is done, 99 of 100 within", *(f"{x['p99_ms']:.0f} ms" for x in live)])
+    lines.append(["- of one core", *(percent(x["cores_taken"]) + " %" for x in live)])
+    return rows(*lines)

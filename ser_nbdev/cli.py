@@ -539,9 +539,9 @@ _QUEUE = typer.Option(
     None,
     min=0,
     show_default=False,
-    help="Requests that may wait; more are told to come back.  [default: 2 a worker]",
+    help="Requests that may wait; more are told to come back.  [default: 1 a worker]",
 )
-_TIME = typer.Option(60.0, "--time-limit", min=0.1, help="Seconds that a worker may take for one clip.")
+_TIME = typer.Option(120.0, "--time-limit", min=0.1, help="Seconds that a worker may take for one clip.")
 _GRACE = typer.Option(30.0, min=0, help="Seconds that a stop waits for what has begun.")
 _MEGABYTES = typer.Option(50.0, "--max-mb", min=0.01, help="Refuse requests of more megabytes.")
 _SECONDS = typer.Option(1800.0, "--max-seconds", min=0.1, help="Refuse clips that last longer.")

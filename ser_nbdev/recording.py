@@ -87,7 +87,7 @@ def loudest(
     start = int((power[n:] - power[:-n]).argmax()) * FRAME
     return clip[start : start + n * FRAME]
 
-# %% ../nbs/07c_recording.ipynb #3425a176
+# %% ../nbs/07c_recording.ipynb #91c2a782
 PAUSE = 0.24  # seconds without a loud frame that end a window
 GAP = 1.0  # seconds of pause from which on it is told as one
 PAD = 0.1  # seconds heard before the first loud frame and after the last
@@ -95,7 +95,7 @@ ONSET = 3  # loud frames in a row that begin speech
 VOICED = 8  # loud frames that speech has at least; fewer are a click
 LEAST = 0.5  # seconds: a shorter rest of speech is told like what came before it
 REST = 2.0  # seconds of sound with which a short rest is heard
-TRUST = 8.0  # seconds for which it need not be asked again whether that is a voice, unless there is a pause
+TRUST = 15.0  # seconds for which it need not be asked again whether that is a voice, unless there is a pause
 
 
 class RecordingError(ValueError):

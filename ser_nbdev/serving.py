@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from fastcore.meta import delegates
 
 from .adaptation import STRANGER, Adaptation
 from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, load
@@ -506,25 +507,27 @@ def with_speaker(
     heard = [Heard(s.astype(float), math.inf, 0.0) for s in scores]
     return Recognizer(self.bundle, self.labels).adapt(heard)
 
-# %% ../nbs/08_serving.ipynb #e42d059d
+# %% ../nbs/08_serving.ipynb #e4e10041
 @patch
+@delegates(recording_timeline)
 def timeline(
     self: Recognizer,
     source,  # path, bytes, binary file object, or an array of samples with its `rate`
     rate: int | None = None,  # samples per second of an array, in Hz
-    **settings,  # window, hop, adapt, hindsight, stay, stereo, max_seconds, progress: see `recording.timeline`
+    **kwargs,  # window, hop, adapt, hindsight, stay, stereo, max_seconds, progress: see `recording.timeline`
 ) -> Timeline:
     """Who sounded like what, from when to when, in a recording of any length.
 
     Raises `RecordingError`, and a subclass of `audio.AudioError` if there is nothing to be heard in it."""
-    return recording_timeline(self, source, rate, **settings)
+    return recording_timeline(self, source, rate, **kwargs)
 
 
 @patch
+@delegates(Stream)
 def stream(
     self: Recognizer,
     rate: int,  # samples per second of what will be fed, in Hz
-    **settings,  # window, hop, adapt, stay: see `recording.Stream`
+    **kwargs,  # window, hop, adapt, stay: see `recording.Stream`
 ) -> Stream:  # `feed` it chunks, and `finish` it
     "Hear somebody while he speaks."
-    return Stream(self, rate, **settings)
+    return Stream(self, rate, **kwargs)

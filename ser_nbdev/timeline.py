@@ -77,8 +77,8 @@ class Timeline(Sequence):
         plain = {"duration": round(self.duration, 3), "segments": [s.to_dict() for s in self.segments]}
         return plain | ({"problem": self.problem} if self.problem else {})
 
-# %% ../nbs/07b_timeline.ipynb #2ba5357b
-STAY = 8.0  # seconds after which an emotion has been given up with the probability 1 - 1/e
+# %% ../nbs/07b_timeline.ipynb #0c4c60cb
+STAY = 4.0  # seconds after which an emotion has been given up with the probability 1 - 1/e
 
 
 def smooth(

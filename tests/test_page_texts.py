@@ -60,3 +60,12 @@ def test_no_words_stand_elsewhere():
             assert not re.findall(r"[A-Za-z]{2,}", bare), (name, re.findall(r"[A-Za-z]{2,}", bare))
         for attribute in re.findall(r'(?:aria-label|title|placeholder|alt)="([^"{]+)"', source):
             raise AssertionError((name, attribute))
+
+
+def test_the_scripts_write_text_and_no_markup():
+    for name, source in SOURCES.items():
+        if name.endswith(".js"):
+            source = source.replace("http://www.w3.org/2000/svg", "")
+            assert not re.search(
+                r"(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(|https?:", source
+            ), name

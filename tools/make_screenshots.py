@@ -3,9 +3,9 @@
     python tools/make_screenshots.py             write them
     python tools/make_screenshots.py FOLDER      write them elsewhere
 
-The page is served from here and looked at in headless Chromium (Debian: `apt install chromium`) through Playwright. What it
-hears, as an upload and as what a microphone picks up, is an actor of RAVDESS who goes through some moods, where SER_DATA_DIR
-leads to the corpora, and else the bundled clips. The answers are real ones. (The model was trained on that actor among others.)
+The page is served from here and looked at in headless Chromium (Debian: `apt install chromium`) through Playwright. Where
+SER_DATA_DIR leads to the corpora, what is uploaded is an actor of RAVDESS who goes through some moods, and else the bundled clips,
+which the microphone picks up too. The answers are real ones. (The model was trained on that actor, among others.)
 """
 
 import io
@@ -44,20 +44,24 @@ PHONE = {
 
 
 #: What an actor of RAVDESS says, in the figures of its file names (emotion, intensity, repetition): happy, with changes.
-SCENE = ["03-02-01", "03-02-02", "05-02-01", "03-01-01", "01-01-01", "04-02-01"]
+SCENE = ["03-02-01", "03-02-02", "05-02-01", "03-01-01", "03-01-02", "04-02-01"]
 ACTOR = "16"
 
 
-def story():
-    "An actor whose mood changes, or, without the corpora, the bundled clips; with pauses."
-    clips = serving.samples()
+def scene():
+    "An actor whose mood changes, or, without the corpora, the bundled clips."
     if data := os.environ.get("SER_DATA_DIR"):
         spoken = {
             p.name[6:11] + p.name[14:17]: p for p in Path(data, "ravdess").rglob(f"03-01-*-01-??-{ACTOR}.*")
         }
-        clips = [spoken[how] for how in SCENE]
-    pause = np.zeros(int(0.6 * audio.SAMPLE_RATE), np.float32)
-    return np.concatenate([piece for path in clips for piece in (audio.load(path), pause)])
+        return [spoken[how] for how in SCENE]
+    return serving.samples()
+
+
+def joined(paths, pause):
+    "Some clips, each followed by so many seconds of silence."
+    silence = np.zeros(int(pause * audio.SAMPLE_RATE), np.float32)
+    return np.concatenate([piece for path in paths for piece in (audio.load(path), silence)])
 
 
 def served():
@@ -77,7 +81,8 @@ def answered(page, clip):
 
 def shoot_answer(page, clip):
     answered(page, clip)
-    page.hover(".part >> nth=4")
+    parts = page.locator(".part")
+    parts.nth(parts.count() // 3).hover()
     page.wait_for_timeout(300)
     bottom = page.evaluate("document.querySelector('.rooms').getBoundingClientRect().bottom + scrollY")
     return page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": bottom + 12})
@@ -123,9 +128,10 @@ def main(folder=FOLDER):
         sys.exit("chromium was not found: install it (Debian: apt install chromium) to make the pictures.")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        clip = Path(scratch, "A scene.wav")
-        sf.write(clip, story(), audio.SAMPLE_RATE)
-        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={clip}"]
+        clip, microphone = Path(scratch, "A scene.wav"), Path(scratch, "microphone.wav")
+        sf.write(clip, joined(scene(), 0.6), audio.SAMPLE_RATE)
+        sf.write(microphone, joined(serving.samples(), 0.1), audio.SAMPLE_RATE)
+        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
         browser, where = playwright.chromium.launch(executable_path=chromium, args=flags), served()
         for name, (shoot, how) in PICTURES.items():
             page = browser.new_context(**how, permissions=["microphone"]).new_page()

@@ -25,10 +25,10 @@ from .logs import note
 from .problems import Problem
 
 #: Seconds that a worker may take for one clip.
-TIME_LIMIT = 60.0
+TIME_LIMIT = 120.0
 
 #: Requests that may wait for each worker.
-QUEUE = 2
+QUEUE = 1
 
 START = 30.0  # seconds that a worker may take to start, and a request waits for one at least
 CRASHES = {

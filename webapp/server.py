@@ -246,6 +246,7 @@ def make_server(app, sock, threads=4, proxies=0):
         inbuf_overflow=most + 1,
         outbuf_overflow=most + 1,
         clear_untrusted_proxy_headers=True,
+        recv_bytes=2**18,
         connection_limit=CONNECTIONS,
         cleanup_interval=2,
         channel_timeout=60,
@@ -271,7 +272,7 @@ def serve(
     port: int = 8000,
     *,
     workers: int = 1,  # processes that listen
-    queue: int | None = None,  # requests that may wait for them; None: two for each
+    queue: int | None = None,  # requests that may wait for them; None: one for each
     time_limit: float = TIME_LIMIT,  # seconds that a worker may take for one clip
     grace: float = 30,  # seconds that a stop waits for what has begun
     proxies: int = 0,  # reverse proxies in front, whose X-Forwarded headers are believed

@@ -19,7 +19,8 @@ export class Voice {
     }
     $("learn-clips").addEventListener("click", () => this.try(() => this.learn(this.clips())));
     $("forget").addEventListener("click", () => this.forget());
-    this.adaptation = recall(KEY);
+    const known = recall(KEY); // another model, if the server has a new one, could make nothing of it
+    this.adaptation = known?.model === this.root.dataset.model ? known : null;
     this.offer(0);
     this.show();
   }

@@ -29,7 +29,10 @@ async function patient(address, body, accept, how) {
   for (let round = 0; ; round++) {
     const reply = await request(address, body, accept, how);
     const wait = Number(reply.getResponseHeader("Retry-After"));
-    if (reply.status === 401) $("key-row").hidden = false;
+    if (reply.status === 401) {
+      $("key-row").hidden = false;
+      throw new Trouble(TEXTS.key.needed);
+    }
     if (![429, 503].includes(reply.status) || !(wait > 0 && wait <= LONGEST_WAIT) || round >= RETRIES) return reply;
     how.onFull?.(wait);
     await pause(wait, how.signal);

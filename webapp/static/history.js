@@ -68,7 +68,11 @@ export class History {
     emotion.className = `tag${entry.emotion === "no speech" ? "" : ` e-${entry.emotion}`}${entry.unsure ? " unsure" : ""}`;
     emotion.textContent = word(entry.emotion) + (entry.unsure ? ", " + TEXTS.timeline.unsure : "");
     const time = new Date(entry.time).toLocaleTimeString(TEXTS.lang === "en" ? "en-GB" : TEXTS.lang, { hour: "2-digit", minute: "2-digit" });
-    row.append(name, cell(emotion), cell(percent(entry.confidence), "figure"), cell(lasting(entry.duration), "figure wide"), cell(time, "figure wide"));
+    const what = cell(emotion), share = document.createElement("span");
+    share.className = "narrow"; // where there is no room for a column of its own
+    share.textContent = ` ${percent(entry.confidence)}`;
+    what.append(share);
+    row.append(name, what, cell(percent(entry.confidence), "figure"), cell(lasting(entry.duration), "figure"), cell(time, "figure"));
     return row;
   }
 

@@ -34,6 +34,7 @@ export class Player extends EventTarget {
   // What the browser recorded itself does not say how long it is, until its end has been looked for.
   measure(done) {
     if (Number.isFinite(this.audio.duration)) return done();
+    setTimeout(done, 3000); // a browser that does not find it either plays all the same
     this.audio.addEventListener("durationchange", () => {
       this.audio.addEventListener("seeked", done, { once: true });
       this.audio.currentTime = 0;

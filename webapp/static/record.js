@@ -38,6 +38,7 @@ export class Recorder {
       this.ear = context.createAnalyser();
       this.ear.fftSize = 2048;
       context.createMediaStreamSource(stream).connect(this.ear);
+      await context.resume();
       return await this.listen(stream);
     } finally {
       this.finish = () => {};

@@ -15,7 +15,7 @@ export class Timeline {
     this.player.addEventListener("change", () => this.follow());
     $("play").addEventListener("click", () => this.player.toggle());
     $("wave").addEventListener("keydown", (event) => this.keys(event));
-    $("wave").addEventListener("pointerdown", (event) => this.point(event));
+    $("wave").addEventListener("click", (event) => this.point(event));
     new ResizeObserver(() => this.draw()).observe($("wave"));
   }
 
@@ -206,7 +206,7 @@ export class Timeline {
   }
 
   point(event) {
-    if (event.button || !this.duration) return;
+    if (!this.duration) return;
     const { left, width } = $("wave").getBoundingClientRect();
     this.player.play(Math.min(Math.max(0, (event.clientX - left) / width), 1) * this.duration);
   }
