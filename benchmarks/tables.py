@@ -222,9 +222,6 @@ def recording() -> str:
     for kind, words in (("wav", "WAV, 16 kHz"), ("mp3", "MP3, 44.1 kHz")):
         hour = {bundle: kinds[kind] for bundle, kinds in told["hour"].items()}
         line(f"{minutes}, {words}", hour, lambda h: f"1/{h['real_time_over_cpu']:.0f} of real time")
-        line(
-            "- the bundle alone, windows of 2.5 s", hour, lambda h: f"1/{h['real_time_of_windows_alone']:.0f}"
-        )
         line("- peak memory", hour, lambda h: f"{h['peak_mb']:.0f} MB, {h['memory_ratio']:.2f} of a minute's")
     for key, words in (("median_ms", "median"), ("p99_ms", "99 of 100 within")):
         line(f"answer after a window's last sample, {words}", told["delay"], lambda d: f"{d[key]:.0f} ms")
