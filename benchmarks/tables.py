@@ -232,29 +232,17 @@ def windows() -> str:
 def recording() -> str:
     "An hour of speech, and live streams, by bundle."
     told = result("recording")
-    lines = [["", *told["hour"]]]
+    lines, minutes = [["", *told["hour"]]], f"{told['minutes']:g} minutes of speech"
+
+    def line(words, figures, write):
+        lines.append([words, *map(write, figures.values())])
+
     for kind, words in (("wav", "WAV, 16 kHz"), ("mp3", "MP3, 44.1 kHz")):
-        hours = [h[kind] for h in told["hour"].values()]
-        lines.append(
-            [
-                f"{told['minutes']:g} minutes of speech, {words}",
-                *(f"1/{h['real_time_over_cpu']:.0f} of real time" for h in hours),
-            ]
-        )
-        lines.append(
-            [
-                "- peak memory",
-                *(f"{h['peak_mb']:.0f} MB, {h['memory_ratio']:.2f} of a minute's" for h in hours),
-            ]
-        )
+        hour = {bundle: kinds[kind] for bundle, kinds in told["hour"].items()}
+        line(f"{minutes}, {words}", hour, lambda h: f"1/{h['real_time_over_cpu']:.0f} of real time")
+        line("- peak memory", hour, lambda h: f"{h['peak_mb']:.0f} MB, {h['memory_ratio']:.2f} of a minute's")
     for key, words in (("median_ms", "median"), ("p99_ms", "99 of 100 within")):
-        lines.append(
-            [
-                f"answer after a window's last sample, {words}",
-                *(f"{d[key]:.0f} ms" for d in told["delay"].values()),
-            ]
-        )
-    live = told["live"].values()
-    lines.append(["ten streams: a chunk is done, 99 of 100 within", *(f"{x['p99_ms']:.0f} ms" for x in live)])
-    lines.append(["- of one core", *(percent(x["cores_taken"]) + " %" for x in live)])
+        line(f"answer after a window's last sample, {words}", told["delay"], lambda d: f"{d[key]:.0f} ms")
+    line("ten streams: a chunk is done, 99 of 100 within", told["live"], lambda x: f"{x['p99_ms']:.0f} ms")
+    line("- of one core", told["live"], lambda x: percent(x["cores_taken"]) + " %")
     return rows(*lines)

@@ -468,7 +468,7 @@ def _raw(self: Reader):
     elif broken:
         self.problem = "is damaged in places, which were passed over; get it anew."
 
-
+# %% ../nbs/01_audio.ipynb #5854a5a1
 @patch
 def _decode(self: Reader, file):
     "By libsndfile as far as it can, from there by ffmpeg; whether that found damage."

@@ -420,7 +420,9 @@ _KNOW = typer.Option(True, help="Get used to each voice, where the bundle can.")
 
 @app.command()
 def timeline(
-    paths: list[str] = typer.Argument(help="Recordings, folders, or - for standard input."),
+    paths: list[str] = typer.Argument(
+        metavar="PATHS...", help="Recordings, folders, or - for standard input."
+    ),
     form: str = typer.Option("text", "--format", "-f", help=f"{', '.join(_FORMATS)}."),
     out: str = typer.Option(
         None, "--out", "-o", help="File for the answer; for several recordings, a folder."
@@ -446,7 +448,7 @@ def timeline(
     return _tell(named, Recognizer(bundle), form, out, {k: v for k, v in settings.items() if v is not None})
 
 # %% ../nbs/10_cli.ipynb #dc17abf5
-def _piped(recognizer):
+def _piped():
     "Bytes from standard input, as they come."
     from ser_nbdev.recording import RecordingError
 
@@ -460,7 +462,7 @@ def _piped(recognizer):
         first = False
         yield chunk
 
-
+# %% ../nbs/10_cli.ipynb #a0106aa7
 def _microphone(device, rate):
     "The rate of a microphone, and chunks from it without end. Raises `RecordingError`."
     from ser_nbdev.recording import RecordingError
@@ -516,7 +518,7 @@ def listen(
     if source and not rate:
         raise typer.BadParameter("Samples do not say how many they are a second: give --rate.")
     recognizer = Recognizer(bundle)
-    rate, chunks = (rate, _piped(recognizer)) if source else _microphone(device, rate)
+    rate, chunks = (rate, _piped()) if source else _microphone(device, rate)
     settings = dict(window=window, hop=hop, adapt=adapt)
     stream = recognizer.stream(rate, **{k: v for k, v in settings.items() if v is not None})
 

@@ -135,7 +135,7 @@ class Walk:
         self._spoken = False  # the last piece is one of speech
         self._before, self._asked, self._ended = None, 0, 0  # of the last window: what was heard, and where
 
-# %% ../nbs/07c_recording.ipynb #daee9334
+# %% ../nbs/07c_recording.ipynb #5bc4479b
 @patch
 def feed(
     self: Walk,
@@ -158,7 +158,7 @@ def feed(
     self._forget()
     return pieces
 
-
+# %% ../nbs/07c_recording.ipynb #ea92a880
 def _samples(seconds):
     return round(seconds * SAMPLE_RATE)
 
@@ -218,7 +218,7 @@ def _listen(self: Walk, start, end):
     self._before, self._ended = self._hear(self._kept[start - self._at : end - self._at], self._before), end
     return self._before
 
-# %% ../nbs/07c_recording.ipynb #787a8be1
+# %% ../nbs/07c_recording.ipynb #0dd5cefd
 @patch
 def _close(self: Walk, end, pieces):
     "Speech ends; what of it is in no piece yet is heard with as much before it as it takes."
@@ -234,7 +234,7 @@ def _close(self: Walk, end, pieces):
     elif rest > 0:
         self._speech(end, None, pieces, same=True)
 
-
+# %% ../nbs/07c_recording.ipynb #49dbd1db
 @patch
 def finish(self: Walk) -> list:  # of Piece
     "The recording is over."
@@ -246,7 +246,7 @@ def finish(self: Walk) -> list:  # of Piece
     self._silence(end, pieces)
     return pieces
 
-
+# %% ../nbs/07c_recording.ipynb #7f0d6683
 @patch
 def _forget(self: Walk):
     "Drop the sound that no window will need."

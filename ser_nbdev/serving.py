@@ -361,7 +361,7 @@ class Heard:
     speech: float | None  # log-odds of speech; None: the bundle cannot tell
     duration: float  # of the clip, in seconds
 
-
+# %% ../nbs/08_serving.ipynb #f2276208
 @patch
 def hear(
     self: Recognizer,
@@ -382,7 +382,7 @@ def listen(
     "The same for samples that are a clip already."
     return Heard(*self.bundle.hear(clip), len(clip) / SAMPLE_RATE)
 
-
+# %% ../nbs/08_serving.ipynb #732c83ea
 @patch
 def overhear(
     self: Recognizer,

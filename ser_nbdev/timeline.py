@@ -50,8 +50,8 @@ def clock(
     whole, milli = divmod(round(seconds * 1000), 1000)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milli:03}"
 
-# %% ../nbs/07b_timeline.ipynb #601bf8b6
-@dataclass(frozen=True, eq=True)
+# %% ../nbs/07b_timeline.ipynb #ad1c52f7
+@dataclass(frozen=True, repr=False)
 class Timeline(Sequence):
     "The segments of a recording, in order of time; of a stereo one those of both channels."
 
@@ -67,6 +67,9 @@ class Timeline(Sequence):
 
     def __str__(self):
         return "\n".join(map(str, self.segments))
+
+    def __repr__(self):
+        return f"<Timeline of {self.duration:.1f} s in {len(self)} segments>"
 
     def channels(self) -> list:  # [None] for mono, or ["left", "right"]
         "Whose segments there are."
@@ -212,7 +215,7 @@ def to_rttm(
     ]
     return "".join(lines)
 
-# %% ../nbs/07b_timeline.ipynb #28fafe6b
+# %% ../nbs/07b_timeline.ipynb #1516a120
 @patch
 def to_svg(
     self: Timeline,
@@ -220,31 +223,31 @@ def to_svg(
 ) -> str:
     "The timeline as a picture: a band for each channel, a title for each segment."
     channels, total = self.channels(), max(self.duration, 1e-3)
-    height = 34 * len(channels) + 20
-    parts = [
-        _svg_segment(s, 34 * channels.index(s.channel), width / total) for s in self if s.emotion != NO_SPEECH
-    ]
-    marks = [
-        f'<text x="{width * i / 6:.1f}" y="{height - 6}" text-anchor="{("start", "middle", "end")[(i > 0) + (i == 6)]}">'
-        f"{clock(total * i / 6).partition('.')[0]}</text>"
-        for i in range(7)
-    ]
-    names = [f'<text x="3" y="{34 * i + 17}">{name}</text>' for i, name in enumerate(channels) if name]
+    left = 44 if channels != [None] else 0  # for their names
+    scale, height = (width - left) / total, 34 * len(channels) + 20
+    spoken = [s for s in self if s.emotion != NO_SPEECH]
+    parts = [_svg_segment(s, left, 34 * channels.index(s.channel), scale) for s in spoken]
+    for i in range(7):
+        anchor, x = ("start", "middle", "end")[(i > 0) + (i == 6)], left + total * i / 6 * scale
+        time = clock(total * i / 6).partition(".")[0]
+        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{time}</text>')
+    parts += [f'<text x="0" y="{34 * i + 17}">{name}</text>' for i, name in enumerate(channels) if name]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img" '
-        'font-family="sans-serif" font-size="11" fill="currentColor">'
-        + "".join(parts + names + marks)
-        + "</svg>"
+        f'font-family="sans-serif" font-size="11" fill="currentColor">{"".join(parts)}</svg>'
     )
 
 
-def _svg_segment(s, top, scale):
+def _svg_segment(s, left, top, scale):
     "A rectangle with a title, and its label where there is room."
-    x, wide, color = s.start * scale, (s.end - s.start) * scale, COLORS.get(s.emotion, "#888888")
-    label = f'<text x="{x + 3:.1f}" y="{top + 17}">{escape(s.emotion)}</text>' * (wide > 9 * len(s.emotion))
+    x, wide, color = left + s.start * scale, (s.end - s.start) * scale, COLORS.get(s.emotion, "#888888")
+    fill = "" if s.unsure else ' fill="#ffffff"'
+    label = f'<text x="{x + 3:.1f}" y="{top + 17}"{fill}>{escape(s.emotion)}</text>' * (
+        wide > 9 * len(s.emotion)
+    )
     return (
         f'<g><title>{escape(str(s))}</title><rect x="{x:.2f}" y="{top}" width="{max(wide, 0.5):.2f}" height="26" '
-        f'fill="{color}" fill-opacity="{0.35 if s.unsure else 0.85}"/>{label}</g>'
+        f'fill="{color}" fill-opacity="{0.3 if s.unsure else 1}"/>{label}</g>'
     )
 
 
