@@ -11,11 +11,13 @@ import pickle
 import queue
 import reprlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from functools import partial
 from itertools import islice
+from urllib.parse import urlsplit
 
 from fastcore.basics import patch
 
@@ -274,7 +276,7 @@ class Ray:
         self,
         workers: int | None = None,  # actors, each with one core; None: all cores but one
         address: str
-        | None = None,  # of the cluster, "auto" or "ray://..."; None: this machine, or where the program is connected already
+        | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
@@ -283,7 +285,14 @@ class Ray:
             raise EngineError(f"The engine ray needs {e.name}: pip install 'ser_nbdev[ray]'") from None
         if workers is not None and workers < 1:
             raise EngineError(f"Work takes one worker at least, not {workers}.")
-        self.workers, self.address = workers, address
+        self.workers, self.address = workers, address or os.environ.get("RAY_ADDRESS", "local")
+
+
+def _knock(address):
+    "Raise `OSError` where nobody listens: Ray itself would go on asking for many minutes."
+    where = urlsplit(address if "://" in address else f"//{address}")
+    if where.port:
+        socket.create_connection((where.hostname, where.port), timeout=10).close()
 
 
 @patch
@@ -296,10 +305,11 @@ def _connect(self: Ray):
     quiet = dict(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     here = dict(num_cpus=(self.workers or cores()) + 1, include_dashboard=False)  # one for Ray's own tasks
     try:
-        ray.init(self.address, **quiet, **({} if self.address else here))
-    except (ConnectionError, ValueError, RuntimeError) as e:
+        _knock(self.address)
+        ray.init(self.address, **quiet, **(here if self.address == "local" else {}))
+    except (OSError, ValueError, RuntimeError) as e:
         why = str(e).strip().partition("\n")[0].rstrip(".")
-        raise EngineError(f"No Ray cluster answers at {self.address or 'this machine'} ({why}).") from None
+        raise EngineError(f"No Ray cluster answers at {self.address} ({why}).") from None
     return True
 
 # %% ../nbs/01a_engine.ipynb #f34f67ad
