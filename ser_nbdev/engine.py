@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['HAND', 'ENGINES', 'EngineError', 'Crashed', 'cores', 'Local', 'in_order', 'Ray', 'choose']
 
-# %% ../nbs/01a_engine.ipynb #41bc5708
+# %% ../nbs/01a_engine.ipynb #26df99ee
+import logging
 import os
 import pickle
 import queue
@@ -279,6 +280,7 @@ class Ray:
         | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine takes its time
         try:
             import ray.data  # noqa: F401
         except ModuleNotFoundError as e:
@@ -307,9 +309,10 @@ def _connect(self: Ray):
     try:
         _knock(self.address)
         ray.init(self.address, **quiet, **(here if self.address == "local" else {}))
-    except (OSError, ValueError, RuntimeError) as e:
+    except Exception as e:  # Ray raises all sorts of them
+        where = "on this machine" if self.address == "local" else f"at {self.address}"
         why = str(e).strip().partition("\n")[0].rstrip(".")
-        raise EngineError(f"No Ray cluster answers at {self.address} ({why}).") from None
+        raise EngineError(f"Ray does not answer {where} ({why}).") from None
     return True
 
 # %% ../nbs/01a_engine.ipynb #f34f67ad
@@ -324,14 +327,19 @@ def run(
 
     mine = self._connect()
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        how = ray.data.DataContext.get_current()
+        how.enable_progress_bars, how.max_consecutive_actor_init_deaths = (
+            False,
+            10,
+        )  # a node may go down at any time
+        for name in ("ray.data", "ray.data._internal"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         blocks = list(_blocks(iter(pairs)))
         if blocks:
             crew = self.workers or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
-            how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1)
-            data = ray.data.from_arrow_refs(blocks).map_batches(
-                _Actor, fn_constructor_args=(make,), concurrency=min(crew, len(blocks)), **how
-            )
+            pool = ray.data.ActorPoolStrategy(size=min(crew, len(blocks)))
+            how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1, fn_constructor_args=(make,))
+            data = ray.data.from_arrow_refs(blocks).map_batches(_Actor, compute=pool, **how)
             for block in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 for known in block["known"]:
                     yield pickle.loads(known.as_py())

@@ -74,26 +74,6 @@ def test_the_result_is_the_same_to_the_last_byte(cluster, tmp_path):
     assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
 
 
-def test_a_driver_is_killed_and_a_laptop_goes_on(cluster, slow, tmp_path, monkeypatch):
-    folder, whole = slow
-    run = subprocess.Popen(
-        [sys.executable, "-c", SLOW, cluster[0].address, folder, tmp_path / "t.csv"], env=ENV
-    )
-    until = time.monotonic() + 90
-    while (
-        not (tmp_path / "t.csv.unfinished-journal").exists()
-        and run.poll() is None
-        and time.monotonic() < until
-    ):
-        time.sleep(0.1)
-    time.sleep(9)
-    run.send_signal(signal.SIGKILL)
-    run.wait(10)
-    monkeypatch.setattr(scale, "_Ear", killer.Ear)
-    done = batch(folder, tmp_path / "t.csv", workers=3, **QUIET)
-    assert done.files == 902 and (tmp_path / "t.csv").read_bytes() == whole
-
-
 def actors():
     "Processes of Ray's that keep a worker of ours."
     found = []
@@ -108,19 +88,38 @@ def actors():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_driver_is_killed_and_a_laptop_goes_on(cluster, slow, tmp_path, monkeypatch):
+    folder, whole = slow
+    run = subprocess.Popen(
+        [sys.executable, "-c", SLOW, cluster[0].address, folder, tmp_path / "t.csv"], env=ENV
+    )
+    until = time.monotonic() + 90
+    while (
+        not (tmp_path / "t.csv.unfinished-journal").exists()
+        and run.poll() is None
+        and time.monotonic() < until
+    ):
+        time.sleep(0.1)
+    time.sleep(1.5)
+    run.send_signal(signal.SIGKILL)
+    run.wait(10)
+    monkeypatch.setattr(scale, "_Ear", killer.Ear)
+    done = batch(folder, tmp_path / "t.csv", workers=3, **QUIET)
+    assert done.files == 902 and (tmp_path / "t.csv").read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_node_and_an_actor_are_killed_in_the_middle(cluster, slow, tmp_path):
     (cluster, nodes), (folder, whole) = cluster, slow
     run = subprocess.Popen([sys.executable, "-c", SLOW, cluster.address, folder, tmp_path / "t.csv"], env=ENV)
     until = time.monotonic() + 90
-    while len(actors()) < 4 and run.poll() is None and time.monotonic() < until:
-        time.sleep(0.2)
-    assert run.poll() is None
-    time.sleep(1.5)
-    os.kill(actors()[0], signal.SIGKILL)
-    time.sleep(1)
+    while len(some := actors()) < 2 and run.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    os.kill(some[0], signal.SIGKILL)
+    time.sleep(0.5)
     assert run.poll() is None
     cluster.remove_node(nodes.pop(), allow_graceful=False)
-    assert run.wait(120) == 0
+    assert run.wait(180) == 0
     assert (tmp_path / "t.csv").read_bytes() == whole
 
 
@@ -138,7 +137,7 @@ def test_features_come_from_the_cluster(cluster, tmp_path):
 
 def test_what_fails_is_told(cluster, tmp_path):
     fill(tmp_path / "x", 2)
-    with pytest.raises(EngineError, match="No Ray cluster answers"):
+    with pytest.raises(EngineError, match="Ray does not answer at"):
         batch(tmp_path / "x", tmp_path / "t.csv", engine="ray", address="127.0.0.1:1", **QUIET)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         list(Ray(1, cluster[0].address).run(partial(open, "/nowhere"), [(0, 0)]))
