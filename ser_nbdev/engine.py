@@ -280,7 +280,6 @@ class Ray:
         | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine takes its time
         try:
             import ray.data  # noqa: F401
         except ModuleNotFoundError as e:

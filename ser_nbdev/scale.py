@@ -60,14 +60,17 @@ def _walk(folder, shown):
 
 def _inside(folder, shown):
     "What a folder holds: files as they are shown, folders as (folder, shown). Raises `OSError` at once."
+    names, folders = [], set()
     with os.scandir(folder) as entries:
-        found = sorted(
-            (e.name, is_folder) for e in entries if (is_folder := _is_folder(e)) or _is_sound(e.name)
-        )
-    return (
-        (os.path.join(folder, name), os.path.join(shown, name)) if is_folder else os.path.join(shown, name)
-        for name, is_folder in found
-    )
+        for e in entries:
+            if _is_folder(e):
+                folders.add(e.name)
+            elif not _is_sound(e.name):
+                continue
+            names.append(e.name)
+    names.sort()
+    paths = ((os.path.join(folder, name), os.path.join(shown, name), name in folders) for name in names)
+    return ((path, as_shown) if is_folder else as_shown for path, as_shown, is_folder in paths)
 
 
 def _is_folder(entry):
@@ -449,7 +452,10 @@ def _columns(labels, with_speaker):
     speaker = ["speaker"] if with_speaker else []
     return ["path", *speaker, "emotion", "confidence", "unsure", *labels, "duration", "error"]
 
-# %% ../nbs/09_scale.ipynb #a8b0f00c
+# %% ../nbs/09_scale.ipynb #e959fd9b
+_WORDS = "path", "speaker", "emotion", "error"  # columns that hold no numbers
+
+
 def _text(value):
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
@@ -470,15 +476,7 @@ def _csv(file, columns):
 
 def _parquet(file, columns):
     pa, rows = _arrow("pyarrow"), []
-    words = {
-        "path": pa.string(),
-        "speaker": pa.string(),
-        "emotion": pa.string(),
-        "error": pa.string(),
-        "group": pa.string(),
-    }
-    counts = {name: pa.int64() for name in ("files", "errors", "no_speech")}
-    kinds = {**words, **counts, "unsure": pa.bool_()}
+    kinds = {**dict.fromkeys(_WORDS, pa.string()), "unsure": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
     table = _arrow("pyarrow.parquet").ParquetWriter(file, schema)
 
@@ -540,9 +538,6 @@ def read_rows(
                 yield {name: _value(name, value) for name, value in row.items()} if suffix == ".csv" else row
     except OSError as e:
         raise BatchError(f"{results} cannot be read ({e.strerror}).") from None
-
-
-_WORDS = {"path", "speaker", "emotion", "error", "group"}
 
 
 def _value(name, text):

@@ -35,11 +35,18 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # on a busy machine
     os.environ["PYTHONPATH"] = ENV["PYTHONPATH"]  # the nodes' workers find `killer`
     small = dict(num_cpus=3, object_store_memory=100_000_000)
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-    nodes = [cluster.add_node(**small) for _ in range(2)]
+    for turn in range(3):  # Ray gives its processes 30 s to start, and a busy machine may take longer
+        cluster = Cluster()
+        try:
+            cluster.add_node(**small, include_dashboard=False)
+            nodes = [cluster.add_node(**small) for _ in range(2)]
+            break
+        except Exception:
+            cluster.shutdown()
+            if turn == 2:
+                raise
     yield cluster, nodes
     cluster.shutdown()
 
