@@ -305,14 +305,20 @@ def _connect(self: Ray):
         return False
     quiet = dict(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     here = dict(num_cpus=(self.workers or cores()) + 1, include_dashboard=False)  # one for Ray's own tasks
-    try:
-        _knock(self.address)
-        ray.init(self.address, **quiet, **(here if self.address == "local" else {}))
-    except Exception as e:  # Ray raises all sorts of them
-        where = "on this machine" if self.address == "local" else f"at {self.address}"
-        why = str(e).strip().partition("\n")[0].rstrip(".")
-        raise EngineError(f"Ray does not answer {where} ({why}).") from None
-    return True
+    for last in (
+        self.address != "local",
+        True,
+    ):  # Ray gives itself 30 s to start, which may be short on a busy machine
+        try:
+            _knock(self.address)
+            ray.init(self.address, **quiet, **(here if self.address == "local" else {}))
+            return True
+        except Exception as e:  # Ray raises all sorts of them
+            ray.shutdown()
+            where = "on this machine" if self.address == "local" else f"at {self.address}"
+            why = str(e).strip().partition("\n")[0].rstrip(".")
+            if last:
+                raise EngineError(f"Ray does not answer {where} ({why}).") from None
 
 # %% ../nbs/01a_engine.ipynb #f34f67ad
 @patch

@@ -563,7 +563,10 @@ class Done:
     took: float = 0.0  # seconds from the first answer of this run to the last
 
     def __str__(self):
-        told = f"{self.out}: {self.files} files, {self.seconds / 3600:.1f} hours of sound"
+        long = (
+            f"{self.seconds / 60:.1f} minutes" if self.seconds < 3600 else f"{self.seconds / 3600:.1f} hours"
+        )
+        told = f"{self.out}: {self.files} files, {long} of sound"
         told += f", {self.unsure} unsure, {self.no_speech} without speech, {self.errors} with an error"
         if self.took and self.scored > 1:
             told += f"; {self.scored} of them now, {(self.scored - 1) / self.took:.0f} a second"
@@ -591,7 +594,7 @@ def _same(begun, settings, what):
     "Refuse settings that are not those of what is there."
     if other := [key for key in settings if begun.get(key) != settings[key]]:
         raise BatchError(
-            f"{what} was begun with another {' and another '.join(other)}; give the same as then, another name"
+            f"{what} was begun with other settings ({', '.join(other)}); give the same as then, another name"
             " for the table, or delete it to begin anew."
         )
 
