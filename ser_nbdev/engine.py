@@ -111,20 +111,22 @@ class _Worker:
             self.end()
             raise error
 
-    def end(self):
-        "Kill the process, if there is one; how it ended."
-        if (process := self.process) is None:
-            return "it was not there"
-        self.process = None
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()
-            except OSError:
-                pass
-        code = process.poll()
-        process.kill()
-        process.wait()
-        return "it was stopped" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
+# %% ../nbs/01a_engine.ipynb #181cd83e
+@patch
+def end(self: _Worker):
+    "Kill the process, if there is one; how it ended."
+    if (process := self.process) is None:
+        return "it was not there"
+    self.process = None
+    for pipe in (process.stdin, process.stdout):
+        try:
+            pipe.close()
+        except OSError:
+            pass
+    code = process.poll()
+    process.kill()
+    process.wait()
+    return "it was stopped" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
 
 # %% ../nbs/01a_engine.ipynb #fce84b81
 @patch
@@ -216,7 +218,7 @@ def run(
             worker.close()
             todo.put(None)
 
-
+# %% ../nbs/01a_engine.ipynb #315b0c38
 def _tend(worker, todo, done):
     "Feed a worker from one queue and fill another with its answers."
     try:
@@ -288,7 +290,7 @@ class Ray:
             raise EngineError(f"Work takes one worker at least, not {workers}.")
         self.workers, self.address = workers, address or os.environ.get("RAY_ADDRESS", "local")
 
-
+# %% ../nbs/01a_engine.ipynb #43cefc7b
 def _knock(address):
     "Raise `OSError` where nobody listens: Ray itself would go on asking for many minutes."
     where = urlsplit(address if "://" in address else f"//{address}")
@@ -354,7 +356,7 @@ def run(
         if mine:
             ray.shutdown()
 
-
+# %% ../nbs/01a_engine.ipynb #5535fecd
 def _blocks(pairs):
     "Each few pairs as a block in Ray's store."
     import pyarrow as pa

@@ -57,7 +57,7 @@ def _walk(folder, shown):
             except OSError as e:
                 yield at[1], None, f"{at[1]} cannot be opened ({e.strerror}); allow it."
 
-
+# %% ../nbs/09_scale.ipynb #98e3728a
 def _inside(folder, shown):
     "What a folder holds: files as they are shown, folders as (folder, shown). Raises `OSError` at once."
     names, folders = [], set()
@@ -147,7 +147,7 @@ def _fs(url):
     except (ImportError, ValueError) as e:
         raise BatchError(f"{url} cannot be reached ({str(e).rstrip('.')}).") from None
 
-
+# %% ../nbs/09_scale.ipynb #8e5a6c65
 def _fetch(url, max_bytes=MAX_BYTES, waits=(0.5, 2)):
     "The bytes behind a URL. Raises an `AudioError`, for what does not go away in a few seconds."
     fs, place = _fs(url)
@@ -231,7 +231,7 @@ def listing(
     else:
         raise BatchError(f"{name} is neither a folder nor a manifest ({', '.join(MANIFESTS)}).")
 
-
+# %% ../nbs/09_scale.ipynb #9ec62e9c
 def _base(source):
     "Where the paths of a listing begin."
     if "://" in str(source):
