@@ -282,6 +282,7 @@ class Ray:
         | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it tells of each retry, on our terminal
         try:
             import ray.data  # noqa: F401
         except ModuleNotFoundError as e:
