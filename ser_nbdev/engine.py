@@ -5,17 +5,20 @@
 # %% auto #0
 __all__ = ['HAND', 'ENGINES', 'EngineError', 'Crashed', 'cores', 'Local', 'in_order', 'Ray', 'choose']
 
-# %% ../nbs/01a_engine.ipynb #41bc5708
+# %% ../nbs/01a_engine.ipynb #26df99ee
+import logging
 import os
 import pickle
 import queue
 import reprlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from functools import partial
 from itertools import islice
+from urllib.parse import urlsplit
 
 from fastcore.basics import patch
 
@@ -108,20 +111,22 @@ class _Worker:
             self.end()
             raise error
 
-    def end(self):
-        "Kill the process, if there is one; how it ended."
-        if (process := self.process) is None:
-            return "it was not there"
-        self.process = None
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()
-            except OSError:
-                pass
-        code = process.poll()
-        process.kill()
-        process.wait()
-        return "it was stopped" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
+# %% ../nbs/01a_engine.ipynb #181cd83e
+@patch
+def end(self: _Worker):
+    "Kill the process, if there is one; how it ended."
+    if (process := self.process) is None:
+        return "it was not there"
+    self.process = None
+    for pipe in (process.stdin, process.stdout):
+        try:
+            pipe.close()
+        except OSError:
+            pass
+    code = process.poll()
+    process.kill()
+    process.wait()
+    return "it was stopped" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
 
 # %% ../nbs/01a_engine.ipynb #fce84b81
 @patch
@@ -213,7 +218,7 @@ def run(
             worker.close()
             todo.put(None)
 
-
+# %% ../nbs/01a_engine.ipynb #315b0c38
 def _tend(worker, todo, done):
     "Feed a worker from one queue and fill another with its answers."
     try:
@@ -274,16 +279,24 @@ class Ray:
         self,
         workers: int | None = None,  # actors, each with one core; None: all cores but one
         address: str
-        | None = None,  # of the cluster, "auto" or "ray://..."; None: this machine, or where the program is connected already
+        | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it tells of each retry, on our terminal
         try:
             import ray.data  # noqa: F401
         except ModuleNotFoundError as e:
             raise EngineError(f"The engine ray needs {e.name}: pip install 'ser_nbdev[ray]'") from None
         if workers is not None and workers < 1:
             raise EngineError(f"Work takes one worker at least, not {workers}.")
-        self.workers, self.address = workers, address
+        self.workers, self.address = workers, address or os.environ.get("RAY_ADDRESS", "local")
+
+# %% ../nbs/01a_engine.ipynb #43cefc7b
+def _knock(address):
+    "Raise `OSError` where nobody listens: Ray itself would go on asking for many minutes."
+    where = urlsplit(address if "://" in address else f"//{address}")
+    if where.port:
+        socket.create_connection((where.hostname, where.port), timeout=10).close()
 
 
 @patch
@@ -295,12 +308,20 @@ def _connect(self: Ray):
         return False
     quiet = dict(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     here = dict(num_cpus=(self.workers or cores()) + 1, include_dashboard=False)  # one for Ray's own tasks
-    try:
-        ray.init(self.address, **quiet, **({} if self.address else here))
-    except (ConnectionError, ValueError, RuntimeError) as e:
-        why = str(e).strip().partition("\n")[0].rstrip(".")
-        raise EngineError(f"No Ray cluster answers at {self.address or 'this machine'} ({why}).") from None
-    return True
+    for last in (
+        self.address != "local",
+        True,
+    ):  # Ray gives itself 30 s to start, which may be short on a busy machine
+        try:
+            _knock(self.address)
+            ray.init(self.address, **quiet, **(here if self.address == "local" else {}))
+            return True
+        except Exception as e:  # Ray raises all sorts of them
+            ray.shutdown()
+            where = "on this machine" if self.address == "local" else f"at {self.address}"
+            why = str(e).strip().partition("\n")[0].rstrip(".")
+            if last:
+                raise EngineError(f"Ray does not answer {where} ({why}).") from None
 
 # %% ../nbs/01a_engine.ipynb #f34f67ad
 @patch
@@ -314,14 +335,19 @@ def run(
 
     mine = self._connect()
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        how = ray.data.DataContext.get_current()
+        how.enable_progress_bars, how.max_consecutive_actor_init_deaths = (
+            False,
+            10,
+        )  # a node may go down at any time
+        for name in ("ray.data", "ray.data._internal"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         blocks = list(_blocks(iter(pairs)))
         if blocks:
             crew = self.workers or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
-            how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1)
-            data = ray.data.from_arrow_refs(blocks).map_batches(
-                _Actor, fn_constructor_args=(make,), concurrency=min(crew, len(blocks)), **how
-            )
+            pool = ray.data.ActorPoolStrategy(size=min(crew, len(blocks)))
+            how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1, fn_constructor_args=(make,))
+            data = ray.data.from_arrow_refs(blocks).map_batches(_Actor, compute=pool, **how)
             for block in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 for known in block["known"]:
                     yield pickle.loads(known.as_py())
@@ -331,7 +357,7 @@ def run(
         if mine:
             ray.shutdown()
 
-
+# %% ../nbs/01a_engine.ipynb #5535fecd
 def _blocks(pairs):
     "Each few pairs as a block in Ray's store."
     import pyarrow as pa

@@ -57,17 +57,20 @@ def _walk(folder, shown):
             except OSError as e:
                 yield at[1], None, f"{at[1]} cannot be opened ({e.strerror}); allow it."
 
-
+# %% ../nbs/09_scale.ipynb #98e3728a
 def _inside(folder, shown):
     "What a folder holds: files as they are shown, folders as (folder, shown). Raises `OSError` at once."
+    names, folders = [], set()
     with os.scandir(folder) as entries:
-        found = sorted(
-            (e.name, is_folder) for e in entries if (is_folder := _is_folder(e)) or _is_sound(e.name)
-        )
-    return (
-        (os.path.join(folder, name), os.path.join(shown, name)) if is_folder else os.path.join(shown, name)
-        for name, is_folder in found
-    )
+        for e in entries:
+            if _is_folder(e):
+                folders.add(e.name)
+            elif not _is_sound(e.name):
+                continue
+            names.append(e.name)
+    names.sort()
+    paths = ((os.path.join(folder, name), os.path.join(shown, name), name in folders) for name in names)
+    return ((path, as_shown) if is_folder else as_shown for path, as_shown, is_folder in paths)
 
 
 def _is_folder(entry):
@@ -144,7 +147,7 @@ def _fs(url):
     except (ImportError, ValueError) as e:
         raise BatchError(f"{url} cannot be reached ({str(e).rstrip('.')}).") from None
 
-
+# %% ../nbs/09_scale.ipynb #8e5a6c65
 def _fetch(url, max_bytes=MAX_BYTES, waits=(0.5, 2)):
     "The bytes behind a URL. Raises an `AudioError`, for what does not go away in a few seconds."
     fs, place = _fs(url)
@@ -228,7 +231,7 @@ def listing(
     else:
         raise BatchError(f"{name} is neither a folder nor a manifest ({', '.join(MANIFESTS)}).")
 
-
+# %% ../nbs/09_scale.ipynb #9ec62e9c
 def _base(source):
     "Where the paths of a listing begin."
     if "://" in str(source):
@@ -449,7 +452,10 @@ def _columns(labels, with_speaker):
     speaker = ["speaker"] if with_speaker else []
     return ["path", *speaker, "emotion", "confidence", "unsure", *labels, "duration", "error"]
 
-# %% ../nbs/09_scale.ipynb #a8b0f00c
+# %% ../nbs/09_scale.ipynb #e959fd9b
+_WORDS = "path", "speaker", "emotion", "error"  # columns that hold no numbers
+
+
 def _text(value):
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
@@ -470,15 +476,7 @@ def _csv(file, columns):
 
 def _parquet(file, columns):
     pa, rows = _arrow("pyarrow"), []
-    words = {
-        "path": pa.string(),
-        "speaker": pa.string(),
-        "emotion": pa.string(),
-        "error": pa.string(),
-        "group": pa.string(),
-    }
-    counts = {name: pa.int64() for name in ("files", "errors", "no_speech")}
-    kinds = {**words, **counts, "unsure": pa.bool_()}
+    kinds = {**dict.fromkeys(_WORDS, pa.string()), "unsure": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
     table = _arrow("pyarrow.parquet").ParquetWriter(file, schema)
 
@@ -542,9 +540,6 @@ def read_rows(
         raise BatchError(f"{results} cannot be read ({e.strerror}).") from None
 
 
-_WORDS = {"path", "speaker", "emotion", "error", "group"}
-
-
 def _value(name, text):
     "What a cell of a CSV file stands for."
     if text == "" or text is None:
@@ -568,7 +563,10 @@ class Done:
     took: float = 0.0  # seconds from the first answer of this run to the last
 
     def __str__(self):
-        told = f"{self.out}: {self.files} files, {self.seconds / 3600:.1f} hours of sound"
+        long = (
+            f"{self.seconds / 60:.1f} minutes" if self.seconds < 3600 else f"{self.seconds / 3600:.1f} hours"
+        )
+        told = f"{self.out}: {self.files} files, {long} of sound"
         told += f", {self.unsure} unsure, {self.no_speech} without speech, {self.errors} with an error"
         if self.took and self.scored > 1:
             told += f"; {self.scored} of them now, {(self.scored - 1) / self.took:.0f} a second"
@@ -596,7 +594,7 @@ def _same(begun, settings, what):
     "Refuse settings that are not those of what is there."
     if other := [key for key in settings if begun.get(key) != settings[key]]:
         raise BatchError(
-            f"{what} was begun with another {' and another '.join(other)}; give the same as then, another name"
+            f"{what} was begun with other settings ({', '.join(other)}); give the same as then, another name"
             " for the table, or delete it to begin anew."
         )
 

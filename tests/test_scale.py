@@ -502,10 +502,10 @@ def test_another_run_does_not_go_on_with_it(archive, whole, tmp_path, change):
     interrupted(archive, tmp_path / "t.csv")
     source, how = change.get("source", archive), {k: v for k, v in change.items() if k != "source"}
     for _ in range(2):
-        with pytest.raises(BatchError, match=f"unfinished was begun with another {list(change)[0]}"):
+        with pytest.raises(BatchError, match=f"unfinished was begun with other settings .{list(change)[0]}."):
             batch(source, tmp_path / "t.csv", **{**QUIET, **how})
     assert batch(archive, tmp_path / "t.csv", **QUIET).scored < 49
-    with pytest.raises(BatchError, match=f"t.csv was begun with another {list(change)[0]}"):
+    with pytest.raises(BatchError, match=f"t.csv was begun with other settings .{list(change)[0]}."):
         batch(source, tmp_path / "t.csv", **{**QUIET, **how})
     assert (tmp_path / "t.csv").read_bytes() == whole
 
