@@ -182,7 +182,9 @@ def entry(name: str, node, code: str, module: str) -> str:
             options.append(f":value: {value}")
         doc = said.get(node.lineno, "")
     elif isinstance(node, ast.ClassDef):
-        kind = "exception" if any(re.search("Error|Exception", ast.unparse(b)) for b in node.bases) else "class"
+        kind = (
+            "exception" if any(re.search("Error|Exception", ast.unparse(b)) for b in node.bases) else "class"
+        )
         made = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
         about = list(parameters(made, said)) if made else list(fields(node, said))
         head += signature(made, True) if made else ""
@@ -252,7 +254,9 @@ def chapters() -> list:
     "All pages but the home page, in order: the chapters by name, then the tutorials as the home page mentions them."
     home = (NBS / "index.ipynb").read_text("utf-8")
     found = [p.relative_to(NBS).with_suffix("").as_posix() for p in NBS.rglob("*.ipynb")]
-    found = [p for p in found if p != "index" and not any(q.startswith((".", "_")) for q in PurePosixPath(p).parts)]
+    found = [
+        p for p in found if p != "index" and not any(q.startswith((".", "_")) for q in PurePosixPath(p).parts)
+    ]
     return sorted(found, key=lambda p: ("/" in p, home.find(f"{p}.ipynb") if "/" in p else 0, p))
 
 
@@ -262,7 +266,9 @@ def contents() -> str:
     for path in chapters():
         groups.setdefault([g for k, g in GROUPS.items() if k <= path][-1], []).append(path)
     groups["Reference"] = ["All names <genindex>"]
-    lists = ("\n".join(["```{toctree}", ":hidden:", f":caption: {g}", "", *p, "```"]) for g, p in groups.items())
+    lists = (
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {g}", "", *p, "```"]) for g, p in groups.items()
+    )
     return "\n\n".join(lists)
 
 
@@ -324,7 +330,11 @@ def shown(cell: dict, code: str, told: dict, exported: bool, page: str) -> dict:
     metadata = {"tags": tags}
     if "fig-alt" in told:
         metadata["mystnb"] = {"image": {"alt": alternative(told["fig-alt"])}}
-    return cell | {"source": code, "metadata": metadata, "outputs": [output(o, page) for o in cell["outputs"]]}
+    return cell | {
+        "source": code,
+        "metadata": metadata,
+        "outputs": [output(o, page) for o in cell["outputs"]],
+    }
 
 
 def _parsed(code: str) -> list:

@@ -82,6 +82,8 @@ def formula(self, node):
 
 
 def setup(app):
-    app.connect("source-read", lambda app, name, source: source.__setitem__(0, chapters.page(name, source[0])))
+    app.connect(
+        "source-read", lambda app, name, source: source.__setitem__(0, chapters.page(name, source[0]))
+    )
     app.connect("html-page-context", accessible, priority=900)  # after the theme's own
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
