@@ -32,7 +32,7 @@ setup(
     packages=["ser_nbdev", "ser_nbdev.webapp"],
     package_dir={"ser_nbdev": "ser_nbdev", "ser_nbdev.webapp": "webapp"},
     package_data={
-        "ser_nbdev": ["bundles/*/*", "samples/*"],
+        "ser_nbdev": ["bundles/*/*", "samples/*", "*.pyi", "py.typed"],
         "ser_nbdev.webapp": ["templates/*", "static/*"],
     },
     install_requires=lines("requirements"),
