@@ -15,7 +15,7 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-train = lines("train_requirements")
+train, docs = lines("train_requirements"), lines("docs_requirements")
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -39,7 +39,8 @@ setup(
     extras_require={
         "train": train,
         "ray": lines("ray_requirements"),
-        "dev": train + lines("dev_requirements"),
+        "docs": docs,
+        "dev": train + docs + lines("dev_requirements"),
     },
     entry_points={
         "console_scripts": lines("console_scripts"),

@@ -103,7 +103,7 @@ def documented() -> dict:
 def resolve(name: str, module: str | None) -> str | None:
     "The full name of what `name` means in the chapter of `module`; the chapter's own names come first."
     known = documented()
-    if module and name in known[module]:
+    if name in known.get(module, ()):
         return f"{LIB}.{module}.{name}"
     first, _, rest = name.partition(".")
     if rest and rest in known.get(first, ()):
@@ -281,9 +281,9 @@ def heading(page: str, module: str | None, colab: bool) -> str:
         links["Open in Colab"] = f"https://colab.research.google.com/github/{repo}/blob/{branch}/{file}"
     links["Open in Binder"] = f"https://mybinder.org/v2/gh/{repo}/{branch}?labpath={file}"
     row = "".join(f'<a href="{url}">{text}</a>' for text, url in links.items())
-    named = f"```{{py:module}} {LIB}.{module}\n```\n\n" if module else ""
     code = f"<code>{LIB}.{module}</code>" if module else ""
-    return f'{named}<p class="chapter">{code}{row}</p>'
+    here = f"\n\n```{{py:currentmodule}} {LIB}.{module}\n```" if module else ""
+    return f'<p class="chapter">{code}{row}</p>{here}'
 
 
 def page(name: str, source: str) -> str:

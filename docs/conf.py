@@ -30,7 +30,7 @@ nb_render_markdown_format = "myst"
 nb_code_prompt_show = nb_code_prompt_hide = "Source"
 myst_enable_extensions = ["dollarmath", "fieldlist"]
 myst_heading_anchors = 4
-suppress_warnings = ["mystnb.unknown_mime_type"]
+suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # two rooms may use one name
 add_module_names = False
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
