@@ -317,7 +317,8 @@ def page(name: str, source: str) -> str:
             cells.append(shown(cell, code, told, bool(exported), name))
     if name == "index":
         add(contents())
-    return json.dumps(book | {"cells": cells})
+    metadata = book["metadata"] | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    return json.dumps(book | {"cells": cells, "metadata": metadata})
 
 
 def shown(cell: dict, code: str, told: dict, exported: bool, page: str) -> dict:

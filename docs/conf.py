@@ -29,8 +29,10 @@ nb_merge_streams = True
 nb_render_markdown_format = "myst"
 nb_code_prompt_show = nb_code_prompt_hide = "Source"
 myst_enable_extensions = ["dollarmath", "fieldlist"]
+myst_dmath_allow_digits = myst_dmath_allow_space = False  # $5 is a price
 myst_heading_anchors = 4
-suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # two rooms may use one name
+# two rooms may use one name, and a cell may hold what no lexer knows
+suppress_warnings = ["mystnb.unknown_mime_type", "ref.python", "misc.highlighting_failure"]
 add_module_names = False
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"

@@ -177,7 +177,11 @@ def test_the_search_index_knows_the_functions(site):
 def book(*cells):
     "The JSON of a notebook with these cells: text, or code that starts with #|."
     made = [
-        dict(cell_type="code" if c.startswith("#|") else "markdown", id=str(i), source=c, outputs=[])
+        (
+            dict(cell_type="code", id=f"c{i}", source=c, metadata={}, outputs=[], execution_count=None)
+            if c.startswith("#|")
+            else dict(cell_type="markdown", id=f"c{i}", source=c, metadata={})
+        )
         for i, c in enumerate(cells)
     ]
     return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
@@ -216,6 +220,35 @@ def test_names_and_files_become_links():
     assert chapters.linked("`Recognizer` and `load`", None).endswith("and `load`")
     assert "{py:obj}`audio.load <ser_nbdev.audio.load>`" in chapters.linked("`audio.load`", None)
     assert f"[x]({chapters.BLOB}Makefile), [y](01_audio.ipynb#the-clip), [z](https://a.b)" in said
+
+
+def test_a_new_tutorial_is_a_page_without_being_told(tmp_path):
+    for name in ("docs", "ser_nbdev"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.tflite")
+        )
+    shutil.copy(ROOT / "settings.ini", tmp_path)
+    (tmp_path / "webapp" / "static").mkdir(parents=True)
+    shutil.copy(ROOT / "webapp" / "static" / "icon.svg", tmp_path / "webapp" / "static")
+    (tmp_path / "nbs" / "tutorials").mkdir(parents=True)
+    new = book(
+        "# Post\n\n> A tutorial",
+        "[home](../index.ipynb), [Makefile](../../settings.ini), it costs $5 or $6, and $x^2$",
+        "#| eval: false\n!ls | wc",
+        "#| slow\n%%bash\ncurl 127.0.0.1",
+    )
+    (tmp_path / "nbs" / "index.ipynb").write_text(book("# Home\n\n> motto", "Text."))
+    (tmp_path / "nbs" / "tutorials" / "post.ipynb").write_text(new)
+    command = [Path(sys.executable).parent / "sphinx-build", "-q", "-W", "-c", "docs", "nbs", "out"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0 and not built.stderr, built.stderr
+    page = BeautifulSoup((tmp_path / "out" / "tutorials" / "post.html").read_text("utf-8"), "html.parser")
+    links = [a["href"] for a in page.select("article a")]
+    assert {"../index.html", f"{chapters.BLOB}settings.ini"} <= set(links)
+    assert "it costs $5 or $6" in page.get_text() and len(page.select("math msup")) == 1
+    assert "curl 127.0.0.1" in page.get_text() and "#|" not in page.get_text()
+    home = BeautifulSoup((tmp_path / "out" / "index.html").read_text("utf-8"), "html.parser")
+    assert home.select_one(".sidebar-tree a[href='tutorials/post.html']").get_text() == "Post"
 
 
 def test_nbdev_can_process_every_chapter_for_quarto(tmp_path):
