@@ -3,10 +3,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-NBS := $(sort $(wildcard nbs/*.ipynb))
+NBS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab format check export notebooks bundle bench clean
+.PHONY: help demo test lab format check export notebooks docs bundle bench clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ $(VENV)/.base: settings.ini setup.py | $(VENV)/.made
 
 $(VENV)/.dev: settings.ini setup.py | $(VENV)/.made
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.base $(VENV)/.docs
+
+$(VENV)/.docs: settings.ini setup.py | $(VENV)/.made
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@ $(VENV)/.base
 
 demo: $(VENV)/.base  ## set up and print the emotion of the bundled clips
@@ -36,12 +40,13 @@ lab: $(VENV)/.dev  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs
 
 format: $(VENV)/.dev  ## write notebooks and code in the one hand that the checks ask for
-	$(BIN)/ruff format nbs webapp tests benchmarks tools .ci setup.py
+	$(BIN)/ruff format nbs webapp tests benchmarks tools docs .ci setup.py
 
 check: $(VENV)/.dev  ## are code, library, notebooks and README in step?
-	$(BIN)/ruff format --check nbs webapp tests benchmarks tools .ci setup.py
-	$(BIN)/ruff check nbs webapp tests benchmarks tools .ci setup.py
+	$(BIN)/ruff format --check nbs webapp tests benchmarks tools docs .ci setup.py
+	$(BIN)/ruff check nbs webapp tests benchmarks tools docs .ci setup.py
 	$(BIN)/python .ci/sync.py
+	$(BIN)/python .ci/stubs.py
 
 export: $(VENV)/.dev  ## write the library and the README from the notebooks
 	$(BIN)/python .ci/sync.py --write
@@ -49,6 +54,11 @@ export: $(VENV)/.dev  ## write the library and the README from the notebooks
 notebooks: $(VENV)/.dev  ## run every notebook and keep its outputs; set SER_DATA_DIR for the real corpora
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace $(NBS)
 	$(BIN)/python .ci/sync.py --write
+
+docs: $(VENV)/.docs  ## build the site into _docs/html; open its index.html, no server needed
+	@rm -rf _docs
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs -d _docs/doctrees nbs _docs/html
+	@echo "The site is built: _docs/html/index.html"
 
 bundle: $(VENV)/.dev  ## train the bundle that ships; needs SER_DATA_DIR and the figures of `make bench`
 	$(BIN)/python benchmarks/bundle.py
@@ -71,4 +81,4 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/load.py
 
 clean:  ## remove the environment and what was made along the way
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) _docs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

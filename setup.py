@@ -15,7 +15,7 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-train, scale, ray = (lines(f"{extra}_requirements") for extra in ("train", "scale", "ray"))
+train, scale, ray, docs = (lines(f"{extra}_requirements") for extra in ("train", "scale", "ray", "docs"))
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -32,7 +32,7 @@ setup(
     packages=["ser_nbdev", "ser_nbdev.webapp"],
     package_dir={"ser_nbdev": "ser_nbdev", "ser_nbdev.webapp": "webapp"},
     package_data={
-        "ser_nbdev": ["bundles/*/*", "samples/*"],
+        "ser_nbdev": ["bundles/*/*", "samples/*", "*.pyi", "py.typed"],
         "ser_nbdev.webapp": ["templates/*", "static/*"],
     },
     install_requires=lines("requirements"),
@@ -41,7 +41,8 @@ setup(
         "scale": scale,
         "ray": scale + ray,
         "listen": lines("listen_requirements"),
-        "dev": train + scale + ray + lines("dev_requirements"),
+        "docs": docs,
+        "dev": train + scale + ray + docs + lines("dev_requirements"),
     },
     entry_points={
         "console_scripts": lines("console_scripts"),

@@ -1,4 +1,4 @@
-"""Is the library what the notebooks export, are the notebooks clean, and is README.md the home page?
+"""Is the library what the notebooks export (its stubs too), are the notebooks clean, and is README.md the home page?
 
 Exports a copy of nbs/ into an empty library and compares: an edited .py, a stale module and a missing one
 all show, which `nbdev_export && git diff` does not see. Then cleans the copy and compares that too.
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import stubs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,7 +54,7 @@ def readme(notebook: Path) -> str:
     exporter = MarkdownExporter()
     exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags={"remove-input"}), enabled=True)
     text, _ = exporter.from_notebook_node(page)
-    text = re.sub(r"\]\((\d\d[a-z]?_\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
+    text = re.sub(r"\]\(((?:\d\d[a-z]?_|tutorials/)\w+\.ipynb)", r"](nbs/\1", text).replace("](../", "](")
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -69,7 +71,9 @@ def check(root: Path, write: bool = False) -> list:
         (copy / "ser_nbdev").mkdir()
         run("nbdev_export", copy)
         exported = copy / "ser_nbdev"
+        stubs.write_stubs(exported)
         found += differences(exported, root / "ser_nbdev", "*.py")
+        found += differences(exported, root / "ser_nbdev", "*.pyi")
         run("nbdev_clean", copy)
         found += differences(copy / "nbs", root / "nbs", "*.ipynb")
         if (root / "nbs" / "tutorials").is_dir():
@@ -77,10 +81,10 @@ def check(root: Path, write: bool = False) -> list:
         (copy / "README.md").write_text(readme(copy / "nbs" / "index.ipynb"), encoding="utf-8")
         found += differences(copy, root, "README.md")
         if write:
-            for old in (root / "ser_nbdev").glob("*.py"):
+            for old in (root / "ser_nbdev").glob("*.py*"):
                 if not (exported / old.name).exists():
                     old.unlink()
-            for made in [*exported.glob("*.py"), *(copy / "nbs").rglob("*.ipynb"), copy / "README.md"]:
+            for made in [*exported.glob("*.py*"), *(copy / "nbs").rglob("*.ipynb"), copy / "README.md"]:
                 target = root / made.relative_to(copy)
                 if not target.exists() or not filecmp.cmp(made, target, shallow=False):
                     shutil.copyfile(made, target)

@@ -343,7 +343,7 @@ def synthesise(
 # %% ../nbs/02_exploration.ipynb #3f5bc149
 def demo(
     folder: str | os.PathLike = None,  # where the files go; a folder in the user's cache if not given
-    words: list = tuple(DEMO_WORDS),  # out of `DEMO_WORDS`
+    words: list | tuple = tuple(DEMO_WORDS),  # out of `DEMO_WORDS`
     seed: int = 0,  # seed 0 is take 1 in the file names, seed 1 take 2, and so on
 ) -> pd.DataFrame:  # columns as of `table`; corpus "demo", speakers "demo-A" and "demo-B"
     """The synthetic demo corpus: seven emotions, two voices and `words`, made in about two seconds and kept.

@@ -254,7 +254,7 @@ def _plain_audit(audit):  # an Audit, a dict, several of them or None, as plain 
 def evaluate(
     table: pd.DataFrame,  # the test side: `emotion`, and as far as known `speaker, gender, corpus, fold`
     probabilities: np.ndarray,  # (clips, labels), row by row those of `table`
-    labels: list[str],  # in the order of the columns
+    labels: list[str] | tuple[str, ...],  # in the order of the columns
     *,
     protocol: str,  # how the sides were parted: a figure without it is worth nothing
     audit=None,  # a `splits.Audit`, or a list of them, one a fold

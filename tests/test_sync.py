@@ -21,7 +21,7 @@ def pristine(tmp_path_factory):
     shutil.copytree(ROOT / "nbs", copy / "nbs", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     library = copy / "ser_nbdev"
     library.mkdir()
-    for module in (ROOT / "ser_nbdev").glob("*.py"):
+    for module in (ROOT / "ser_nbdev").glob("*.py*"):
         shutil.copy(module, library)
     return copy
 
@@ -43,6 +43,11 @@ def missing(root):
     (root / "ser_nbdev" / "emotions.py").unlink()
 
 
+def old_stub(root):
+    with open(root / "ser_nbdev" / "serving.pyi", "a") as f:
+        f.write("def forgotten() -> None: ...\n")
+
+
 def unclean(root):
     notebook = root / "nbs" / "00_emotions.ipynb"
     notebook.write_text(notebook.read_text().replace('"execution_count": null', '"execution_count": 7', 1))
@@ -58,6 +63,7 @@ def old_readme(root):
         (edit, "ser_nbdev/emotions.py: is not what the notebooks make of it"),
         (stale, "ser_nbdev/renamed.py: no notebook exports it any more"),
         (missing, "ser_nbdev/emotions.py: is missing"),
+        (old_stub, "ser_nbdev/serving.pyi: is not what the notebooks make of it"),
         (unclean, "nbs/00_emotions.ipynb: is not what the notebooks make of it"),
         (old_readme, "ser_nbdev/README.md: is not what the notebooks make of it"),
     ],
