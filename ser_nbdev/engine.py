@@ -267,7 +267,12 @@ class _Actor:
         import pyarrow as pa
 
         some = [pickle.loads(pair.as_py()) for pair in block["pair"]]
-        return pa.table({"known": [pickle.dumps(known, protocol=5) for known in self.worker.work(some)]})
+        try:
+            known, failed = list(self.worker.work(some)), False
+        except Exception as e:  # no worker starts; on the way through Ray it would lose its words
+            known, failed = [(None, None, _plain(e))], True
+        rows = [pickle.dumps(row, protocol=5) for row in known]
+        return pa.table({"known": rows, "failed": [failed] * len(rows)})
 
 # %% ../nbs/01a_engine.ipynb #bad62c06
 class Ray:
@@ -349,8 +354,11 @@ def run(
             how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1, fn_constructor_args=(make,))
             data = ray.data.from_arrow_refs(blocks).map_batches(_Actor, compute=pool, **how)
             for block in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for known in block["known"]:
-                    yield pickle.loads(known.as_py())
+                for known, failed in zip(block["known"], block["failed"]):
+                    row = pickle.loads(known.as_py())
+                    if failed.as_py():
+                        raise row[2]
+                    yield row
     except ray.exceptions.RayError as e:
         raise _cause(e) from None
     finally:
