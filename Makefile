@@ -76,7 +76,6 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/encoder_bundle.py
 	$(BIN)/python benchmarks/encoder_ablation.py
 	$(BIN)/python benchmarks/batch.py
-	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/recording.py
