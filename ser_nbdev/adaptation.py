@@ -77,7 +77,7 @@ class Voice:
     clips: int = 0  # from which this is known
 
 
-STRANGER = Voice()
+STRANGER: Voice = Voice()
 
 
 def _softmax(z):

@@ -1,5 +1,4 @@
 import numpy as np
-from _typeshed import Incomplete
 from dataclasses import dataclass
 from fastcore.basics import patch as patch
 
@@ -26,6 +25,6 @@ class Voice:
     share: float = ...
     clips: int = ...
 
-STRANGER: Incomplete
+STRANGER: Voice
 
 def fit_adaptation(scores: np.ndarray, emotions, speakers, allowed: np.ndarray, labels, doubt: float = 1.0) -> Adaptation: ...

@@ -11,6 +11,7 @@ import copy
 import math
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import soxr
@@ -283,7 +284,9 @@ class Live:
     ):
         self._stranger = self._knows = recognizer
         self._voice = deque(maxlen=KNOWN) if adapt and _adapts(recognizer) else None
-        self._stay, self._channel, self._before, self._last = stay, channel, None, None
+        self._stay, self._channel = stay, channel
+        self._before: Any = None  # of the last window with speech: its middle, and its smoothed probabilities
+        self._last: Any = None  # the last segment
 
 
 def _adapts(recognizer):
@@ -390,10 +393,10 @@ def feed(
         if len(self.walks) == 1 and _differ(block):
             self.walks.append(self.walks[0].fork())
             self.pieces.append(list(self.pieces[0]))
-        block = block.T if len(self.walks) == 2 else [block.mean(axis=1)]
+        channels = list(block.T) if len(self.walks) == 2 else [block.mean(axis=1)]
     else:
-        block = [block] * len(self.walks)
-    for walk, pieces, x in zip(self.walks, self.pieces, block):
+        channels = [block] * len(self.walks)
+    for walk, pieces, x in zip(self.walks, self.pieces, channels):
         pieces += walk.feed(np.ascontiguousarray(x))
 
 

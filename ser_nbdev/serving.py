@@ -394,12 +394,13 @@ def overhear(
     For a bundle that can't tell, the encoder that ships listens to the loudest part; where there was a voice `before`, it is spared."""
     if self.bundle.kind == "encoder":
         return self.listen(clip)
-    if before is None or before.speech < 0:
-        before = Heard(None, _ear().hear(loudest(clip))[1] - _ear().speech, 0.0)
-    if before.speech < 0:
+    speech = -1.0 if before is None or before.speech is None else before.speech
+    if speech < 0:
+        speech = _ear().hear(loudest(clip))[1] - _ear().speech
+    if speech < 0:
         k = len(self.bundle.labels)
-        return Heard(np.full((1, k), 1 / k), before.speech, len(clip) / SAMPLE_RATE)
-    return replace(self.listen(clip), speech=before.speech)
+        return Heard(np.full((1, k), 1 / k), speech, len(clip) / SAMPLE_RATE)
+    return replace(self.listen(clip), speech=speech)
 
 
 @cache
