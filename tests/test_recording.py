@@ -267,9 +267,13 @@ def test_two_channels_are_two_speakers(recognizer, speech):
 
 def test_the_same_sound_twice_is_one_speaker(recognizer, speech, tmp_path):
     alone = recognizer.timeline(speech, RATE)
+    assert recognizer.timeline(np.stack([speech, speech], axis=1), RATE) == alone
     noise = np.random.default_rng(0).normal(0, 1e-5, len(speech))
     twice = recognizer.timeline(np.stack([speech, speech + noise], axis=1), RATE)
-    assert twice.channels() == [None] and [s.emotion for s in twice] == [s.emotion for s in alone]
+    assert twice.channels() == [None]
+    at = lambda story, t: next(s.emotion for s in story if s.start <= t < s.end)  # noqa: E731
+    same = [at(twice, t) == at(alone, t) for t in np.arange(0, alone.duration, 0.1)]
+    assert np.mean(same) > 0.9  # where two emotions are equally likely, the noise decides
     later = np.stack([speech, speech], axis=1)
     later[20 * RATE :, 1] = 0  # they part after twenty seconds
     sf.write(tmp_path / "call.wav", later, RATE, "FLOAT")

@@ -298,18 +298,20 @@ def test_names_that_are_no_text(tmp_path):
 def test_it_is_killed_at_random_moments(many, tmp_path):
     "BATCH_KILLS=100 makes it a long test."
     (folder, whole), kills = many, int(os.environ.get("BATCH_KILLS", 12))
-    chance, cut = random.Random(0), 0
-    for i in range(kills):
-        out = tmp_path / f"t{i // 6}.csv"  # six for each table, or until it is there
-        run = subprocess.Popen([sys.executable, "-c", CODE, folder, out])
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", CODE, folder, tmp_path / "t0.csv"], check=True)
+    span, chance, cut, table = time.monotonic() - begun, random.Random(0), 0, 1
+    for _ in range(kills):
+        run = subprocess.Popen([sys.executable, "-c", CODE, folder, tmp_path / f"t{table}.csv"])
         try:
-            run.wait(chance.uniform(0.1, 2.5))
+            run.wait(chance.uniform(0.05, 0.9) * span)
+            table += 1  # it is there: another one
         except subprocess.TimeoutExpired:
             run.kill()
             run.wait()
             cut += 1
         assert run.returncode in (0, -signal.SIGKILL)
-    for i in range((kills - 1) // 6 + 1):
+    for i in range(table + 1):
         out = tmp_path / f"t{i}.csv"
         batch(folder, out, **QUIET)
         assert out.read_bytes() == whole
