@@ -1,6 +1,6 @@
 """The service under load, beside the baseline's app rebuilt from its description: the same clips, the same number of workers.
 
-    python benchmarks/load.py [--workers 2] [--seconds 20] [--rounds 3] [--smoke]
+    python benchmarks/load.py [--workers N] [--seconds 20] [--rounds 3] [--smoke]
 
 Both are asked in turn, round by round, by a load generator in a process of its own, a new connection for each
 request: first one client alone, then as many as keep every worker busy. Then ours alone gets twice what it can
