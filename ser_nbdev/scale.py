@@ -397,9 +397,11 @@ def _score(ledger, engine, make, base, progress):
                 if now - kept > 1:
                     ledger.commit()
                     kept = now
-        finally:
-            with suppress(sqlite3.Error):  # a full disk has been told already
+        except BaseException:
+            with suppress(sqlite3.Error):  # what is raised already says more
                 ledger.commit()
+            raise
+        ledger.commit()
     return scored, times[-1] - times[0] if times else 0.0
 
 

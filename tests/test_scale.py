@@ -354,7 +354,7 @@ def test_it_is_killed_at_every_kind_of_moment(archive, whole, tmp_path):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    folder = fill(tmp_path / "x", 1500)
+    folder = fill(tmp_path / "x", 3000)
     command = [
         *SER,
         "batch",
@@ -367,13 +367,15 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         "1",
     ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2.5)
+    while not (tmp_path / "t.csv.unfinished").exists():
+        time.sleep(0.01)
+    time.sleep(1.5)
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=30)
     assert run.returncode == 130 and not out
     assert err == "Stopped. What was heard is kept: give the same command again, and it goes on from there.\n"
     done = batch(folder, tmp_path / "t.csv", **QUIET)
-    assert 0 < done.scored < 1500 == done.files
+    assert 0 < done.scored < 3000 == done.files
 
 
 def test_a_second_run_is_kept_out(tmp_path):

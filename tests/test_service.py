@@ -609,7 +609,12 @@ def test_many_large_uploads_are_refused_before_they_fill_the_memory():
             for link in links[-5:]:
                 reply = link.getresponse()
                 refused += is_problem(json.loads(reply.read()), 503) and "Retry-After" in reply.headers
-            assert refused == 5 and one.post(SAMPLES[0])[0] == 200
+            assert refused == 5
+            for _ in range(20):  # those that were refused are still being read for a while
+                if (status := one.post(SAMPLES[0])[0]) != 503:
+                    break
+                time.sleep(0.5)
+            assert status == 200
         finally:
             for link in links:
                 link.close()
