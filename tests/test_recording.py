@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_light import HEAVY
 
 from ser_nbdev import audio, recording, serving
 from ser_nbdev.augmentation import not_speech
@@ -567,18 +568,7 @@ def test_listen_to_a_microphone(folder, tmp_path):
 
 
 def test_nothing_heavy_is_imported():
-    heavy = (
-        "tensorflow",
-        "keras",
-        "librosa",
-        "numba",
-        "pandas",
-        "scipy",
-        "sklearn",
-        "matplotlib",
-        "av",
-        "sounddevice",
-    )
+    heavy = (*HEAVY, "av", "sounddevice")
     code = (
         "import sys\nfrom ser_nbdev.serving import Recognizer, samples\n"
         "story = Recognizer().timeline(samples()[0])\nstory.to_svg(), story.to_csv()\n"
