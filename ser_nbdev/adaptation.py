@@ -74,7 +74,6 @@ class Voice:
 
     offset: np.ndarray | float = 0.0  # (labels,), taken off the scores
     share: float = 0.0  # how much the relative scores count beside the own ones, 0 to 1
-    clips: int = 0  # from which this is known
 
 
 STRANGER: Voice = Voice()
@@ -115,7 +114,7 @@ def voice(
         found = (relative - emotions @ self.means).sum(axis=0) / (n + self.doubt)
     plain = self.variety(relative)
     offset = (1 - plain) * share * found + plain * (own + relative).mean(axis=0)
-    return Voice(offset, (1 - plain) * share + plain, n)
+    return Voice(offset, (1 - plain) * share + plain)
 
 
 @patch

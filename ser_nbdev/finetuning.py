@@ -213,9 +213,8 @@ def _mixup(parts, rng, share):
             mix[i] *= loud
             mix[i, other] += 1 - loud
             n = min(len(parts[i]), len(parts[other]))
-            heard[i] = np.concatenate([parts[i][: len(parts[i]) - n], parts[i][-n:].copy()])
             power = loud * 10 ** (4 * parts[i][-n:]) + (1 - loud) * 10 ** (4 * parts[other][-n:])
-            heard[i][-n:] = np.log10(power) / 4
+            heard[i] = np.concatenate([parts[i][:-n], np.log10(power) / 4])
     return heard, mix
 
 # %% ../nbs/06a_finetuning.ipynb #dc0389a4
