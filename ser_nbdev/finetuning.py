@@ -64,7 +64,7 @@ class Tuning:
     clips: int = 8  # of each of them
     steps: int = 100  # in an epoch
     epochs: int = 8
-    body_rate: float = 4e-5  # learning rate of the encoder, at its height
+    body_rate: float = 2e-5  # learning rate of the encoder, at its height
     head_rate: float = 1e-4  # learning rate of what decides, at its height
     weight_decay: float = 0.01
     head: str = "statistics"  # what sums up the states over time, one of `HEADS`
