@@ -719,7 +719,7 @@ def extract(
 ) -> list:  # one array for each source, in the same order
     "Features of many files. Raises what `load` raises, for the first file that can't be read."
     from functools import partial
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from ser_nbdev.engine import Local, in_order
 

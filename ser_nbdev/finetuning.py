@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from keras import layers, ops
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from . import serving
 from .adaptation import Adaptation

@@ -357,7 +357,7 @@ def _correlation_of(a, b):
 def _hear_all(paths, cache, progress):  # ({path: Heard}, {path: why it could not be read})
     heard, unreadable, paths = {}, {}, list(dict.fromkeys(map(str, paths)))
     if progress:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         paths = tqdm(paths, desc="listening", unit="clip")
     for p in paths:
