@@ -791,4 +791,8 @@ d = { 'settings': { 'branch': 'main',
                                     'ser_nbdev.training.labels_of': ('training.html#labels_of', 'ser_nbdev/training.py'),
                                     'ser_nbdev.training.one_hot': ('training.html#one_hot', 'ser_nbdev/training.py'),
                                     'ser_nbdev.training.recipe_from_dict': ('training.html#recipe_from_dict', 'ser_nbdev/training.py'),
-                                    'ser_nbdev.training.train': ('training.html#train', 'ser_nbdev/training.py')}}}
+                                    'ser_nbdev.training.train': ('training.html#train', 'ser_nbdev/training.py')},
+            'ser_nbdev.widget': { 'ser_nbdev.widget.ClipWidget': ('widget.html#clipwidget', 'ser_nbdev/widget.py'),
+                                  'ser_nbdev.widget.ClipWidget.__init__': ('widget.html#clipwidget.__init__', 'ser_nbdev/widget.py'),
+                                  'ser_nbdev.widget.ClipWidget._sent': ('widget.html#clipwidget._sent', 'ser_nbdev/widget.py'),
+                                  'ser_nbdev.widget.ClipWidget.take': ('widget.html#clipwidget.take', 'ser_nbdev/widget.py')}}}

@@ -162,7 +162,7 @@ def test_chapters_open_in_binder_and_in_colab_where_they_are_ready_for_it(pages,
         if ready:
             assert offered["Open in Colab"].endswith(f"/blob/{chapters.SETTINGS['branch']}/{file}")
             assert f"{chapters.SETTINGS['git_url']} /content" in path.read_text("utf-8")
-    assert "-e .[train]" in (ROOT / "binder" / "requirements.txt").read_text()
+    assert "-e .[train,notebook]" in (ROOT / "binder" / "requirements.txt").read_text()
 
 
 def test_the_search_index_knows_the_functions(site):
