@@ -197,6 +197,13 @@ def test_directives_are_obeyed_and_gone():
     assert (told["source"], told["metadata"]["mystnb"]) == ("y = 2", {"image": {"alt": "A b"}})
 
 
+def test_the_state_of_widgets_is_left_out():
+    "With it, myst-nb has require.js fetched from another server."
+    stored = json.loads(book("# A"))
+    stored["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    assert "widgets" not in json.loads(chapters.page("07_new", json.dumps(stored)))["metadata"]
+
+
 def test_an_export_becomes_an_entry_and_its_code_is_folded():
     code = '#| export\ndef f(\n    a: int,  # how many\n    *,\n    b=dict(x=1),  # what <else>\n) -> str:  # a word\n    "Does `f`."'
     _, _, entry, source = made("# A", "#| default_exp new", code)

@@ -69,3 +69,12 @@ def test_figures_of_the_card_are_not_typed(name):
             for typed in (f"{100 * value:.1f}", f"{value:.3f}"):
                 assert value in (0, 1) or not re.search(rf"(?<![\d.]){typed}(?!\d)", written), typed
     assert "card" in written and re.search(r"\.folder / .card\.md", written)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_is_stored_can_be_shown_without_a_kernel(notebook):
+    "A widget or a progress bar that was kept would be an error message for whoever opens the notebook."
+    book = json.loads(notebook.read_text("utf-8"))
+    assert "widgets" not in book["metadata"]
+    kinds = {k for cell in book["cells"] for out in cell.get("outputs", []) for k in out.get("data", {})}
+    assert not {k for k in kinds if k.startswith("application/vnd.jupyter.widget")}
