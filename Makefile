@@ -52,7 +52,7 @@ export: $(VENV)/.dev  ## write the library and the README from the notebooks
 	$(BIN)/python .ci/sync.py --write
 
 notebooks: $(VENV)/.dev  ## run every notebook and keep its outputs; set SER_DATA_DIR for the real corpora
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace $(NBS)
+	$(BIN)/jupyter nbconvert --log-level WARN --ExecutePreprocessor.store_widget_state=False --to notebook --execute --inplace $(NBS)
 	$(BIN)/python .ci/sync.py --write
 
 docs: $(VENV)/.docs  ## build the site into _docs/html; open its index.html, no server needed

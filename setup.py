@@ -15,7 +15,9 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-train, scale, ray, docs = (lines(f"{extra}_requirements") for extra in ("train", "scale", "ray", "docs"))
+train, scale, ray, docs, notebook = (
+    lines(f"{extra}_requirements") for extra in ("train", "scale", "ray", "docs", "notebook")
+)
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -42,7 +44,8 @@ setup(
         "ray": scale + ray,
         "listen": lines("listen_requirements"),
         "docs": docs,
-        "dev": train + scale + ray + docs + lines("dev_requirements"),
+        "notebook": notebook,
+        "dev": train + scale + ray + docs + notebook + lines("dev_requirements"),
     },
     entry_points={
         "console_scripts": lines("console_scripts"),

@@ -318,6 +318,7 @@ def page(name: str, source: str) -> str:
     if name == "index":
         add(contents())
     metadata = book["metadata"] | {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    metadata.pop("widgets", None)  # their state would have scripts fetched from elsewhere
     return json.dumps(book | {"cells": cells, "metadata": metadata})
 
 

@@ -7,14 +7,14 @@ __all__ = ['CODECS', 'NOISES', 'NOT_SPEECH', 'gain', 'tilt', 'band', 'mu_law', '
            'add_noise', 'impulse_response', 'room', 'Disguise', 'Voice', 'mask_frames', 'not_speech']
 
 # %% ../nbs/03b_augmentation.ipynb #f9a428c8
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from fastcore.basics import patch
 
 from .audio import SAMPLE_RATE, SILENCE, _libav, _samples, resample
-from .features import _check, _from_dict, speed
+from .features import Settings, _check, speed
 
 # %% ../nbs/03b_augmentation.ipynb #627fa760
 def _clip(clip):
@@ -313,9 +313,18 @@ _LIMITS = dict(
     peaks=(0, 1),
 )
 
+
+def _check_ranges(disguise):
+    for name, (least, most) in _LIMITS.items():
+        values = np.atleast_1d(getattr(disguise, name))
+        if len(values) < 1 or not least <= values[0] <= values[-1] <= most:
+            raise ValueError(
+                f"Disguise: {name} goes up from {least} at least to {most} at most, not {values}."
+            )
+
 # %% ../nbs/03b_augmentation.ipynb #69e83557
 @dataclass(frozen=True)
-class Disguise:
+class Disguise(Settings):
     "What may happen to a voice, and how likely; then, what may happen to each of its clips. 0 leaves a change out."
 
     speed: float = 0.75  # probability of another speed: tempo, pitch and formants together
@@ -354,24 +363,7 @@ class Disguise:
         if not self.noises or (unknown := set(self.noises) - set(NOISES)):
             what = f"there is no {', '.join(sorted(unknown))} noise" if self.noises else "noises are missing"
             raise ValueError(f"Disguise: {what}; there are {', '.join(NOISES)}.")
-        for name, (least, most) in _LIMITS.items():
-            values = np.atleast_1d(getattr(self, name))
-            if len(values) < 1 or not least <= values[0] <= values[-1] <= most:
-                raise ValueError(
-                    f"Disguise: {name} goes up from {least} at least to {most} at most, not {values}."
-                )
-
-# %% ../nbs/03b_augmentation.ipynb #6f56d4b1
-@patch
-def to_dict(self: Disguise) -> dict:
-    "Every probability and range by name, ready for JSON."
-    return asdict(self)
-
-
-@patch(cls_method=True)
-def from_dict(cls: Disguise, settings: dict) -> Disguise:
-    "The object that `to_dict` described. Raises `ValueError` for unknown settings and impossible values."
-    return _from_dict(cls, settings)
+        _check_ranges(self)
 
 # %% ../nbs/03b_augmentation.ipynb #bb0a6724
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['CORPORA', 'COLUMNS', 'SOURCES', 'CorpusError', 'Corpus', 'parse', 'scan', 'data_dir', 'table', 'synthesise', 'demo',
-           'Verification', 'verify', 'FetchError', 'Resume', 'fetch']
+           'Verification', 'verify', 'FetchError', 'Resume', 'fetch', 'Overview', 'overview']
 
 # %% ../nbs/02_exploration.ipynb #0076705c
 import os, re, shutil, stat, zipfile, zlib
 from dataclasses import dataclass
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ import pooch
 import requests
 import soundfile as sf
 from fastcore.basics import patch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from urllib3.exceptions import HTTPError
 
 from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load
-from .emotions import EMOTIONS, MORE, WORDS, label
+from .emotions import EMOTIONS, MORE, WORDS, bars, label
 
 # %% ../nbs/02_exploration.ipynb #602a6be4
 class CorpusError(ValueError):
@@ -686,3 +687,67 @@ def _install(archive, home, name, progress):
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(archive.parent)
     return home / name
+
+# %% ../nbs/02_exploration.ipynb #254acd49
+@dataclass(frozen=True)
+class Overview:
+    "How many clips a corpus table has, of whom and of what; shows itself in a notebook. See `overview`."
+
+    counts: pd.DataFrame  # corpus, speaker, gender, emotion and the number of their `clips`
+
+    def __str__(self):
+        of = self.counts.groupby("corpus", sort=False)
+        return "\n".join(f"{name:8} {_amounts(part)}" for name, part in of)
+
+    __repr__ = __str__
+
+
+def overview(
+    table: pd.DataFrame,  # a corpus table
+) -> Overview:
+    "The clips of a corpus table, counted by corpus, speaker and emotion. A `CorpusError` says what it lacks."
+    keys = ["corpus", "speaker", "gender", "emotion"]
+    if missing := [key for key in keys if key not in table]:
+        raise CorpusError(
+            f"A corpus table has the columns {', '.join(COLUMNS)}; this one lacks {missing[0]}."
+        )
+    if table.empty:
+        raise CorpusError("This table has no clips, so there is nothing to show of it.")
+    known = table[keys].astype(object).where(table[keys].notna(), "unknown")
+    return Overview(known.groupby(keys, sort=False).size().rename("clips").reset_index())
+
+
+def _amounts(part):
+    "Clips and speakers in words."
+    who = part.drop_duplicates(["corpus", "speaker"]).gender.value_counts()
+    kinds = ", ".join(f"{n} {gender}" for gender, n in who.items())
+    return f"{part.clips.sum():,} clips, {who.sum()} speaker{'' if who.sum() == 1 else 's'} ({kinds})"
+
+# %% ../nbs/02_exploration.ipynb #19194ede
+@patch
+def _repr_html_(self: Overview):
+    "Bars by corpus, by emotion and by speaker; many speakers are folded."
+    c, order = self.counts, [*EMOTIONS, *MORE]
+    found = c.groupby("emotion").clips.sum()
+    found = found[sorted(found.index, key=lambda e: (order.index(e) if e in order else len(order), e))]
+    by_emotion = bars([(e, {e: n}, f"{n:,}") for e, n in found.items()], found.max())
+    opened = "" if c.speaker.nunique() > 12 else " open"
+    speakers = (
+        f"<details{opened}><summary>{escape(str(name))}: {escape(_amounts(part))}</summary>{_bars(part, 'speaker', found.index)}</details>"
+        for name, part in c.groupby("corpus", sort=False)
+    )
+    total = escape(_amounts(c))
+    return (
+        f"<div><b>{total}</b>{_bars(c, 'corpus', found.index)}<br>{by_emotion}<br>{''.join(speakers)}</div>"
+    )
+
+
+def _bars(counts, key, emotions):
+    "A bar for each value of a column, its emotions in their order."
+    wide = counts.groupby([key, "emotion"]).clips.sum().unstack(fill_value=0).loc[counts[key].unique()]
+    total = wide.sum(axis=1)
+    rows = [
+        (name, {e: row[e] for e in emotions if row.get(e)}, f"{total[name]:,}")
+        for name, row in wide.iterrows()
+    ]
+    return bars(rows, total.max())

@@ -2,7 +2,7 @@ import numpy as np
 import os
 import pandas as pd
 from .audio import AUDIO_SUFFIXES as AUDIO_SUFFIXES, AudioError as AudioError, SAMPLE_RATE as SAMPLE_RATE, load as load
-from .emotions import EMOTIONS as EMOTIONS, MORE as MORE, WORDS as WORDS, label as label
+from .emotions import EMOTIONS as EMOTIONS, MORE as MORE, WORDS as WORDS, bars as bars, label as label
 from _typeshed import Incomplete
 from dataclasses import dataclass
 from fastcore.basics import patch as patch
@@ -64,3 +64,9 @@ class Resume:
 SOURCES: Incomplete
 
 def fetch(corpus: str, folder: str | os.PathLike | None = None, url: str | None = None, checksum: str = 'published', progress: bool = True) -> Path: ...
+
+@dataclass(frozen=True)
+class Overview:
+    counts: pd.DataFrame
+
+def overview(table: pd.DataFrame) -> Overview: ...

@@ -5,6 +5,9 @@ EMOTIONS: Incomplete
 MORE: Incomplete
 COLORS: Incomplete
 
+def color(label: str) -> str: ...
+def bars(rows, most: float = 1.0, pale: bool = False) -> str: ...
+
 class Affect(NamedTuple):
     arousal: float
     valence: float

@@ -228,7 +228,7 @@ def _tensors(content):
             found[stem] = value
     return found
 
-
+# %% ../nbs/05a_encoder.ipynb #2b2563a2
 def published_weights(
     path: str | os.PathLike | None = None,  # the wheel or the .onnx, see `weights_file`
 ) -> dict:  # path of a variable of `speech_encoder(4, normed=True)` -> float32 array of its shape
@@ -236,7 +236,6 @@ def published_weights(
 
     A step of training, never of serving: it needs the package onnx. Raises `WeightsError`."""
     found = _tensors(weights_file(path))
-    # the matrices are nameless; this is the order in which they stand, layer after layer
     parts = ("key", "query", "value", "out", "inner", "outer")
     matrices = [
         v for n, v in found.items() if n.startswith("val_") and v.ndim == 2 and set(v.shape) <= {WIDTH, INNER}
@@ -286,7 +285,7 @@ def load_published(
     return encoder
 
 # %% ../nbs/05a_encoder.ipynb #34698a1f
-WEIGHTS_NOTICE = """\
+_DAILY = """\
 The speech encoder began as the weights of smart-turn v3.2, which come with pipecat-ai 1.14.0, and was trained further.
 
 BSD 2-Clause License
@@ -313,7 +312,10 @@ SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
 CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
 OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
 OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+"""
 
+# %% ../nbs/05a_encoder.ipynb #5c287dbb
+_OPENAI = """\
 Those in turn began as the encoder of Whisper-tiny:
 
 MIT License
@@ -338,6 +340,8 @@ LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 SOFTWARE.
 """
+
+WEIGHTS_NOTICE = f"{_DAILY}\n{_OPENAI}"
 
 # %% ../nbs/05a_encoder.ipynb #5ecaf588
 @contextmanager

@@ -425,7 +425,7 @@ def _interval_sentence(d):
         s += f" Without a clip in the test, and so in no average: {', '.join(d['absent'])}."
     return s
 
-
+# %% ../nbs/07_evaluation.ipynb #f01efd93
 def report_markdown(
     d: dict,  # of `Report.to_dict`, or what was read from report.json
     level: int = 1,  # of the heading

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'dct_matrix', 'mfcc',
-           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_contour', 'Frontend', 'speed', 'mask',
-           'Analyser', 'Augment', 'FeatureCache', 'extract']
+           'baseline_features', 'deltas', 'trim', 'preemphasis', 'pitch_contour', 'Settings', 'Frontend', 'speed',
+           'mask', 'Analyser', 'Augment', 'FeatureCache', 'extract']
 
 # %% ../nbs/03_features.ipynb #576253ca
 import hashlib, io, json, os, time, warnings
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from math import ceil, factorial, gcd
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import soxr
@@ -313,19 +314,32 @@ def pitch_contour(
     return np.stack([np.log2(SAMPLE_RATE / lag), np.clip(top, 0, 1)], axis=1).astype(np.float32)
 
 # %% ../nbs/03_features.ipynb #55563c8a
-def _from_dict(cls, settings):
-    "A `cls` from `settings`; unknown ones are refused, for they would silently do nothing."
-    known = {f.name for f in fields(cls)}
-    if unknown := sorted(set(settings) - known):
-        raise ValueError(
-            f"{cls.__name__} has no setting called {', '.join(unknown)}; it has "
-            f"{', '.join(sorted(known))}. Settings of a newer version need that version."
-        )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+class Settings:
+    "What its fields describe, as plain values and back: `Frontend`, `Augment`, `augmentation.Disguise`."
+
+    def to_dict(self) -> dict:  # ready for `json.dumps`
+        "Every setting by name."
+        return asdict(self)
+
+    @classmethod
+    def from_dict(
+        cls,
+        settings: dict,  # lists may stand for tuples, as in JSON
+    ) -> Self:
+        """The object that `to_dict` described.
+
+        Raises `ValueError` for impossible values, and for unknown settings: they would silently do nothing."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(settings) - known):
+            raise ValueError(
+                f"{cls.__name__} has no setting called {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(known))}. Settings of a newer version need that version."
+            )
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
 
 # %% ../nbs/03_features.ipynb #8b907e98
 @dataclass(frozen=True)
-class Frontend:
+class Frontend(Settings):
     """Settings that turn a clip into features; call it with a clip.
 
     `analyse` trims, emphasises, measures, averages; `finish` makes MFCC, normalises, adds deltas."""
@@ -442,18 +456,6 @@ def __call__(
     "The features of `clip`."
     return self.finish(self.analyse(clip, warp))
 
-# %% ../nbs/03_features.ipynb #cd99bf40
-@patch
-def to_dict(self: Frontend) -> dict:  # plain numbers and strings, ready for JSON
-    "Every setting by name."
-    return asdict(self)
-
-
-@patch(cls_method=True)
-def from_dict(cls: Frontend, settings: dict) -> Frontend:
-    "The front end that `to_dict` described. Raises `ValueError` for unknown settings."
-    return _from_dict(cls, settings)
-
 # %% ../nbs/03_features.ipynb #5420ca2f
 def speed(
     clip: np.ndarray,  # samples, shape (n,)
@@ -493,7 +495,7 @@ class Analyser:
 
 # %% ../nbs/03_features.ipynb #fdd3c008
 @dataclass(frozen=True)
-class Augment:
+class Augment(Settings):
     "How far an analysis may be changed; 0 leaves a change out. Ranges are in both directions."
 
     factors: tuple = (1.0, 0.77, 0.85, 0.92, 1.08, 1.17, 1.28)  # speeds at which clips are analysed
@@ -571,18 +573,6 @@ def mask(
 ) -> np.ndarray:  # shape (frames, n), a copy
     "The function `mask` with the shares of this object, for finished features."
     return mask(x, rng, self.hide_time, self.hide_columns)
-
-# %% ../nbs/03_features.ipynb #cb60540d
-@patch
-def to_dict(self: Augment) -> dict:
-    "Every range by name, ready for JSON."
-    return asdict(self)
-
-
-@patch(cls_method=True)
-def from_dict(cls: Augment, settings: dict) -> Augment:
-    "The object that `to_dict` described. Raises `ValueError` for unknown settings."
-    return _from_dict(cls, settings)
 
 # %% ../nbs/03_features.ipynb #b5a8786d
 @lru_cache(maxsize=8)
@@ -719,7 +709,7 @@ def extract(
 ) -> list:  # one array for each source, in the same order
     "Features of many files. Raises what `load` raises, for the first file that can't be read."
     from functools import partial
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from ser_nbdev.engine import Local, in_order
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from keras import layers, ops
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from . import serving
 from .adaptation import Adaptation
@@ -275,7 +275,7 @@ class AttentiveStatistics(Statistics):
             score if mask is None else score + 1e9 * (ops.cast(mask, "float32")[..., None] - 1), axis=1
         )
 
-
+# %% ../nbs/06a_finetuning.ipynb #b9c3ddb3
 @keras.saving.register_keras_serializable("ser_nbdev")
 class RecurrentStatistics(Statistics):
     "Statistics, and beside them what two LSTMs of 64 units, one each way, make of a weighted sum of the states."
@@ -382,7 +382,7 @@ def _begin(recipe, team, people, n_labels, published):
     training.optimizer.build(training.trainable_variables)
     return training
 
-
+# %% ../nbs/06a_finetuning.ipynb #1e044729
 @contextmanager
 def _precision(policy):
     "Layers that are made within compute as Keras's `policy` says."
@@ -465,7 +465,7 @@ def tune(
     training.optimizer.finalize_variable_values(training.trainable_variables)
     return Tuned(_for_serving(training, recipe, len(labels)), labels, recipe, history, table)
 
-
+# %% ../nbs/06a_finetuning.ipynb #e1dce8af
 def _for_serving(training, recipe, n_labels):
     "The network that serves, in float32, with the weights of the one that was trained."
     scale = training.get_layer("standardise")

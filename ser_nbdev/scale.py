@@ -379,7 +379,7 @@ def _files(bundle):
 # %% ../nbs/09_scale.ipynb #eaa0db50
 def _score(ledger, engine, make, base, progress):
     "Hear what is pending; how many files that were, and in how many seconds from the first answer to the last."
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     total, known = ledger.counts()
     bar = tqdm(total=total, initial=known, desc="scored", unit="file", disable=not progress, leave=False)

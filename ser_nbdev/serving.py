@@ -17,6 +17,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from fastcore.meta import delegates
 
 from .adaptation import STRANGER, Adaptation
 from .audio import AUDIO_SUFFIXES, SAMPLE_RATE, load
-from .emotions import EMOTIONS
+from .emotions import EMOTIONS, bars, color
 from .features import Frontend
 from .logmel import BANDS, encoder_windows
 from .recording import Stream, loudest
@@ -314,6 +315,16 @@ class Prediction:
     def to_dict(self) -> dict:  # ready for `json.dumps`
         "The five fields as plain Python values."
         return asdict(self)
+
+# %% ../nbs/08_serving.ipynb #b14862cf
+@patch
+def _repr_html_(self: Prediction):
+    "What a notebook shows: the answer in words, and a bar for each label."
+    said = f'<b style="font-size:1.5em;color:{color(self.emotion)}">{escape(self.emotion)}</b>'
+    words = f"{'unsure: ' * self.unsure}{said} {self.confidence:.0%}, a clip of {self.duration:.1f} s"
+    rows = [(label, {label: p}, f"{p:.0%}") for label, p in self.probabilities.items()]
+    shown = "" if self.emotion == NO_SPEECH else bars(rows, pale=self.unsure)
+    return f"<div>{words}{shown}</div>"
 
 # %% ../nbs/08_serving.ipynb #f4804838
 class Recognizer:

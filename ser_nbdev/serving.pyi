@@ -1,7 +1,7 @@
 import numpy as np
 from .adaptation import Adaptation as Adaptation, STRANGER as STRANGER
 from .audio import AUDIO_SUFFIXES as AUDIO_SUFFIXES, SAMPLE_RATE as SAMPLE_RATE, load as load
-from .emotions import EMOTIONS as EMOTIONS
+from .emotions import EMOTIONS as EMOTIONS, bars as bars, color as color
 from .features import Frontend as Frontend
 from .logmel import BANDS as BANDS, encoder_windows as encoder_windows
 from .recording import Stream as Stream, loudest as loudest

@@ -357,7 +357,7 @@ def _correlation_of(a, b):
 def _hear_all(paths, cache, progress):  # ({path: Heard}, {path: why it could not be read})
     heard, unreadable, paths = {}, {}, list(dict.fromkeys(map(str, paths)))
     if progress:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         paths = tqdm(paths, desc="listening", unit="clip")
     for p in paths:
@@ -669,17 +669,7 @@ def read_sides(
     csv: str | Path,  # a table with a heading; relative paths start from its folder
 ) -> pd.DataFrame:  # its columns, with whole paths and `split` in "train", "validation", "test"
     "Read somebody's own split; raises `SplitError` with a sentence about what is amiss."
-    how = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    try:
-        table = pd.read_csv(csv, **how)
-    except FileNotFoundError:
-        raise SplitError(f"There is no file {csv}: give the path of a CSV table.") from None
-    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as e:
-        raise SplitError(
-            f"{csv} cannot be read as a CSV table ({str(e).strip()}): save it as "
-            "comma-separated text in UTF-8."
-        ) from None
-    table.columns = [str(c).strip().lower() for c in table.columns]
+    table = _read_csv(csv)
     if lacking := [c for c in ("path", "split") if c not in table]:
         raise SplitError(
             f"{csv} has no column '{lacking[0]}' (it has {', '.join(table.columns)}): "
@@ -698,6 +688,20 @@ def read_sides(
     if side.nunique() < 2:
         raise SplitError(f"{csv} has only one side ({side.iloc[0]}): there is nothing to compare.")
     return table.assign(split=side, path=[str(Path(csv).absolute().parent / p.strip()) for p in table.path])
+
+# %% ../nbs/04_splits.ipynb #90b6d097
+def _read_csv(csv):
+    "Its cells as text, its headings in small letters; raises `SplitError`."
+    how = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+    try:
+        return pd.read_csv(csv, **how).rename(columns=lambda c: str(c).strip().lower())
+    except FileNotFoundError:
+        raise SplitError(f"There is no file {csv}: give the path of a CSV table.") from None
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as e:
+        raise SplitError(
+            f"{csv} cannot be read as a CSV table ({str(e).strip()}): save it as "
+            "comma-separated text in UTF-8."
+        ) from None
 
 # %% ../nbs/04_splits.ipynb #426c9df7
 @dataclass(frozen=True, eq=False, repr=False)

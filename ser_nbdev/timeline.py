@@ -16,7 +16,7 @@ from html import escape
 import numpy as np
 from fastcore.basics import patch
 
-from .emotions import COLORS
+from .emotions import color
 
 # %% ../nbs/07b_timeline.ipynb #ee0ce10e
 NO_SPEECH = "no speech"  # in place of an emotion, where there is none to be heard
@@ -240,14 +240,14 @@ def to_svg(
 
 def _svg_segment(s, left, top, scale):
     "A rectangle with a title, and its label where there is room."
-    x, wide, color = left + s.start * scale, (s.end - s.start) * scale, COLORS.get(s.emotion, "#888888")
+    x, wide = left + s.start * scale, (s.end - s.start) * scale
     fill = "" if s.unsure else ' fill="#ffffff"'
     label = f'<text x="{x + 3:.1f}" y="{top + 17}"{fill}>{escape(s.emotion)}</text>' * (
         wide > 9 * len(s.emotion)
     )
     return (
         f'<g><title>{escape(str(s))}</title><rect x="{x:.2f}" y="{top}" width="{max(wide, 0.5):.2f}" height="26" '
-        f'fill="{color}" fill-opacity="{0.3 if s.unsure else 1}"/>{label}</g>'
+        f'fill="{color(s.emotion)}" fill-opacity="{0.3 if s.unsure else 1}"/>{label}</g>'
     )
 
 
@@ -275,7 +275,7 @@ def plot(
         for label in spoken[0].probabilities if spoken else ():
             height = np.array([s.probabilities[label] for s in spoken])
             left, wide = [s.start for s in spoken], [s.end - s.start for s in spoken]
-            ax.bar(left, height, wide, base, align="edge", color=COLORS.get(label, "#888888"), label=label)
+            ax.bar(left, height, wide, base, align="edge", color=color(label), label=label)
             base += height
         ax.set(xlim=(0, self.duration), ylim=(0, 1), ylabel=channel or "probability")
     axes[-1].set_xlabel("seconds")

@@ -1,5 +1,5 @@
 import numpy as np
-from .emotions import COLORS as COLORS
+from .emotions import color as color
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fastcore.basics import patch as patch

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from . import __version__, corpora, evaluation, serving, splits
 from .emotions import EMOTIONS, MORE

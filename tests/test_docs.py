@@ -162,7 +162,7 @@ def test_chapters_open_in_binder_and_in_colab_where_they_are_ready_for_it(pages,
         if ready:
             assert offered["Open in Colab"].endswith(f"/blob/{chapters.SETTINGS['branch']}/{file}")
             assert f"{chapters.SETTINGS['git_url']} /content" in path.read_text("utf-8")
-    assert "-e .[train]" in (ROOT / "binder" / "requirements.txt").read_text()
+    assert "-e .[train,notebook]" in (ROOT / "binder" / "requirements.txt").read_text()
 
 
 def test_the_search_index_knows_the_functions(site):
@@ -195,6 +195,13 @@ def test_directives_are_obeyed_and_gone():
     _, _, echo, told = made("# A", "#| hide\nsecret = 1", "#| echo: false\nx = 1", '#| fig-alt: "A b"\ny = 2')
     assert (echo["source"], echo["metadata"]["tags"]) == ("x = 1", ["remove-input"])
     assert (told["source"], told["metadata"]["mystnb"]) == ("y = 2", {"image": {"alt": "A b"}})
+
+
+def test_the_state_of_widgets_is_left_out():
+    "With it, myst-nb has require.js fetched from another server."
+    stored = json.loads(book("# A"))
+    stored["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    assert "widgets" not in json.loads(chapters.page("07_new", json.dumps(stored)))["metadata"]
 
 
 def test_an_export_becomes_an_entry_and_its_code_is_folded():

@@ -1,6 +1,7 @@
 """Features: equality with librosa over many settings, and a cache that is killed again and again."""
 
 import hashlib, os, signal, subprocess, sys, time
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from ser_nbdev.audio import SAMPLE_RATE, load
 from ser_nbdev import features as ft
+from ser_nbdev.augmentation import Disguise
 
 librosa = pytest.importorskip("librosa")
 
@@ -266,6 +268,20 @@ def test_settings_survive_json(settings):
 
     frontend = ft.Frontend(**settings)
     assert ft.Frontend.from_dict(json.loads(json.dumps(frontend.to_dict()))) == frontend
+
+
+@pytest.mark.parametrize("made", [ft.Frontend(), ft.Augment(colour=1.0), Disguise(room=0.25)])
+def test_settings_are_described_in_one_way(made):
+    "The form is stored with every model: the fields by name, tuples as lists once they were JSON."
+    import json
+
+    told = made.to_dict()
+    assert told == asdict(made) and list(told) == [f.name for f in fields(made)]
+    assert type(made).from_dict(json.loads(json.dumps(told))) == made
+    with pytest.raises(ValueError, match=f"{type(made).__name__} has no setting called echo, reverb; it has"):
+        type(made).from_dict(told | {"reverb": 1, "echo": 2})
+    for name in ("to_dict", "from_dict"):
+        assert name not in vars(type(made)), "one for all of them"
 
 
 def test_a_clip_of_two_seconds_takes_two_milliseconds():
