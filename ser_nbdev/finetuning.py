@@ -7,7 +7,6 @@ __all__ = ['HEADS', 'Tuning', 'Disguised', 'cast', 'Crew', 'crew', 'Statistics',
            'emotion_encoder', 'logistic_regression', 'Tuned', 'tune', 'detect_speech', 'export_encoder_bundle']
 
 # %% ../nbs/06a_finetuning.ipynb #25cd13d7
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
