@@ -1,0 +1,65 @@
+"""Run tests where only what the service needs is installed, at one edge of what settings.ini allows.
+
+python tools/edges.py lowest|newest [--python 3.13] [--extra scale] tests/test_audio.py ...
+
+Each requirement is taken in its lowest, or its newest, version that settings.ini allows; what the tests themselves need is the
+newest. The environment is made in .venv-<edge>-<python>, anew each time. `uv` does it, and finds the Python by its number.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = Path(sys.executable).parent / "uv"
+HOW = {"lowest": "lowest-direct", "newest": "highest"}
+TOOLS = ("pytest", "hypothesis", "psutil", "jsonschema", "pyyaml")
+
+
+def bounds(*names: str) -> dict:
+    "By name the lines of settings.ini's lists."
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    lists = [parser["DEFAULT"][name].splitlines() for name in names]
+    return {
+        line.strip().split(">")[0].split("=")[0]: line.strip()
+        for lines in lists
+        for line in lines
+        if line.strip()
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("edge", choices=HOW)
+    parser.add_argument("--python", default=f"{sys.version_info.major}.{sys.version_info.minor}")
+    parser.add_argument("tests", nargs="+")
+    told = parser.parse_args()
+    made = ROOT / f".venv-{told.edge}-{told.python}"
+    python = made / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+    def run(*command, **kw):
+        return subprocess.run([*map(str, command)], cwd=ROOT, **kw)
+
+    tools = bounds("dev_requirements")
+    pip = (UV, "pip", "install", "-q", "--python", python)
+    run(UV, "venv", "-q", "--clear", "--python", told.python, made, check=True)
+    run(*pip, *(tools[name] for name in TOOLS), check=True)
+    run(*pip, "--resolution", HOW[told.edge], "-e", ".", check=True)
+    kept = " ".join(bounds("requirements")).lower()
+    listed = run(UV, "pip", "freeze", "--python", python, capture_output=True, text=True, check=True).stdout
+    print(
+        "With",
+        *(line for line in listed.splitlines() if line.split("==")[0].lower() in kept.split()),
+        flush=True,
+    )
+    return run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *told.tests).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
