@@ -100,18 +100,14 @@ audit: $(VENV)/.dev  ## is anything known against what is locked? asks an adviso
 licences: $(VENV)/.dev  ## write THIRD_PARTY.md, what the service stands on and under which licences
 	$(BIN)/python tools/supply.py licences
 
-sbom: $(VENV)/.dev  ## write dist/sbom.cdx.json, the bill of materials of the image
-	$(BIN)/python tools/supply.py sbom dist/sbom.cdx.json
-
-# The light tests, which need neither TensorFlow nor a browser, on the edges of what settings.ini allows.
-LIGHT := adaptation_serving api audio augmentation bundle cli engine golden light page_texts page_views recording scale \
-	service timeline webapp
+sbom: $(VENV)/.dev  ## write build/sbom.cdx.json, the bill of materials of the image
+	$(BIN)/python tools/supply.py sbom build/sbom.cdx.json
 
 test-lowest: $(VENV)/.dev  ## the light tests with the lowest versions that settings.ini allows; AT=3.13 names the Python
-	$(BIN)/python tools/edges.py lowest $(AT:%=--python %) $(LIGHT:%=tests/test_%.py)
+	$(BIN)/python tools/edges.py lowest $(AT:%=--python %)
 
 test-newest: $(VENV)/.dev  ## the same with the newest
-	$(BIN)/python tools/edges.py newest $(AT:%=--python %) $(LIGHT:%=tests/test_%.py)
+	$(BIN)/python tools/edges.py newest $(AT:%=--python %)
 
 release-check: $(VENV)/.dev  ## did any headline figure get worse since the last release?
 	$(BIN)/python tools/release_check.py

@@ -1,9 +1,10 @@
 """Run tests where only what the service needs is installed, at one edge of what settings.ini allows.
 
-python tools/edges.py lowest|newest [--python 3.13] [--extra scale] tests/test_audio.py ...
+python tools/edges.py lowest|newest [--python 3.13] [tests/test_audio.py ...]
 
 Each requirement is taken in its lowest, or its newest, version that settings.ini allows; what the tests themselves need is the
-newest. The environment is made in .venv-<edge>-<python>, anew each time. `uv` does it, and finds the Python by its number.
+newest. If no tests are named, it is the light ones: those that need neither the workshop nor a browser. The environment is
+made anew each time, as .venv-<edge>-<python>. `uv` does it, and finds the Python by its number.
 """
 
 import argparse
@@ -14,8 +15,10 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-UV = Path(sys.executable).parent / "uv"
+UV = (sys.executable, "-m", "uv")
 HOW = {"lowest": "lowest-direct", "newest": "highest"}
+LIGHT = """adaptation_serving api audio augmentation bundle cli engine golden light page_texts page_views recording scale
+service timeline webapp""".split()
 TOOLS = ("pytest", "hypothesis", "psutil", "jsonschema", "pyyaml")
 
 
@@ -38,7 +41,7 @@ def main() -> int:
     )
     parser.add_argument("edge", choices=HOW)
     parser.add_argument("--python", default=f"{sys.version_info.major}.{sys.version_info.minor}")
-    parser.add_argument("tests", nargs="+")
+    parser.add_argument("tests", nargs="*", default=[f"tests/test_{name}.py" for name in LIGHT])
     told = parser.parse_args()
     made = ROOT / f".venv-{told.edge}-{told.python}"
     python = made / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -47,12 +50,12 @@ def main() -> int:
         return subprocess.run([*map(str, command)], cwd=ROOT, **kw)
 
     tools = bounds("dev_requirements")
-    pip = (UV, "pip", "install", "-q", "--python", python)
-    run(UV, "venv", "-q", "--clear", "--python", told.python, made, check=True)
+    pip = (*UV, "pip", "install", "-q", "--python", python)
+    run(*UV, "venv", "-q", "--clear", "--python", told.python, made, check=True)
     run(*pip, *(tools[name] for name in TOOLS), check=True)
     run(*pip, "--resolution", HOW[told.edge], "-e", ".", check=True)
     kept = " ".join(bounds("requirements")).lower()
-    listed = run(UV, "pip", "freeze", "--python", python, capture_output=True, text=True, check=True).stdout
+    listed = run(*UV, "pip", "freeze", "--python", python, capture_output=True, text=True, check=True).stdout
     print(
         "With",
         *(line for line in listed.splitlines() if line.split("==")[0].lower() in kept.split()),

@@ -32,7 +32,7 @@ def settings() -> dict:
 
 
 def wanted() -> dict:
-    "By lock the requirements that it must meet: all that CI uses, and of that what the image runs and what builds a wheel."
+    "By lock the requirements that it must meet: all that CI uses, and of that what the image runs, a build takes, and this file."
     cfg = settings()
 
     def lists(*names):
@@ -41,7 +41,13 @@ def wanted() -> dict:
     build = re.search(r"^requires = (\[.*\])$", (ROOT / "pyproject.toml").read_text("utf-8"), flags=re.M)
     build = json.loads(build[1])
     extras = [f"{extra}_requirements" for extra in ("train", "scale", "ray", "docs", "dev")]
-    return {"ci": build + lists("requirements", *extras), "image": lists("requirements"), "build": build}
+    supply = [line for line in lists("dev_requirements") if re.match("uv|pip-audit|cyclonedx-bom", line)]
+    return {
+        "ci": build + lists("requirements", *extras),
+        "image": lists("requirements"),
+        "build": build,
+        "supply": supply,
+    }
 
 
 def pins(name: str) -> dict:
