@@ -4,7 +4,7 @@ python tools/edges.py lowest|newest [--python 3.13] [tests/test_audio.py ...]
 
 Each requirement is taken in its lowest, or its newest, version that settings.ini allows; what the tests themselves need is the
 newest. If no tests are named, it is the light ones: those that need neither the workshop nor a browser. The environment is
-made anew each time, as .venv-<edge>-<python>. `uv` does it, and finds the Python by its number.
+made anew each time, as .venv-<edge>. `uv` does it, and finds the Python by its number or by its path.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def main() -> int:
     parser.add_argument("edge", choices=HOW)
     parser.add_argument("--python", default=f"{sys.version_info.major}.{sys.version_info.minor}")
     parser.add_argument("tests", nargs="*", default=[f"tests/test_{name}.py" for name in LIGHT])
-    told = parser.parse_args()
-    made = ROOT / f".venv-{told.edge}-{told.python}"
+    told = parser.parse_intermixed_args()
+    made = ROOT / f".venv-{told.edge}"
     python = made / ("Scripts" if os.name == "nt" else "bin") / "python"
 
     def run(*command, **kw):
@@ -65,4 +65,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as e:
+        sys.exit(e.returncode)  # what went wrong was said
