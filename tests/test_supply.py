@@ -159,7 +159,9 @@ def test_the_bill_of_materials_is_valid_and_complete(tmp_path):
     assert {n: part["version"] for n, part in listed.items()} == {
         n: importlib.metadata.version(n) for n in here
     }
-    assert all(part["purl"].startswith("pkg:pypi/") for part in listed.values()) and listed["flask"]["licenses"]
+    assert (
+        all(part["purl"].startswith("pkg:pypi/") for part in listed.values()) and listed["flask"]["licenses"]
+    )
     asked = {part["ref"]: part.get("dependsOn", []) for part in told["dependencies"]}
     assert listed["flask"]["bom-ref"] in asked[root["bom-ref"]]
     assert listed["werkzeug"]["bom-ref"] in asked[listed["flask"]["bom-ref"]]
