@@ -45,6 +45,15 @@ def test_the_lock_meets_the_settings(name):
             assert wanted.specifier.contains(version, prereleases=True), f"{line}: {version}: run make lock."
 
 
+def test_every_requirement_says_from_which_version_on():
+    "Else the lowest that may be installed is one of ten years ago, which nobody tried."
+    cfg = supply.settings()
+    lists = [key for key in cfg if key.endswith("requirements")]
+    assert {"requirements", "train_requirements", "dev_requirements"} <= set(lists)
+    for line in "\n".join(cfg[key] for key in lists).split():
+        assert any(s.operator in (">=", "==") for s in Requirement(line).specifier), line
+
+
 @pytest.mark.parametrize("name", supply.wanted())
 def test_every_line_is_an_exact_version_with_hashes_and_names_no_registry(name):
     text = (supply.LOCKS / f"{name}.txt").read_text("utf-8")
