@@ -7,6 +7,7 @@ tests/test_golden.py compares too, on every platform and with the lowest and the
 made on the spot; the others are kept in tests/golden, for their encoders are not what is tested here.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -77,6 +78,13 @@ def figures(prediction) -> dict:
     return {label: round(float(p), 6) for label, p in prediction.probabilities.items()}
 
 
+def mark(bundle: Bundle) -> str:
+    "What of a bundle decides on its answers, as one number: the model and, of the card, all but its prose and figures."
+    parts = {key: bundle.card.get(key) for key in ("kind", "labels", "features", "calibration", "adaptation")}
+    parts["model"] = bundle.card["checksums"]["model.tflite"]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def measure() -> dict:
     "The golden file's content, as it comes out here and now."
     recognizers = {name: Recognizer(Bundle(name)) for name in BUNDLES}
@@ -99,19 +107,19 @@ def measure() -> dict:
     return {
         "what": "Made by `make golden`, which prints what changed; tests/test_golden.py compares. Do not edit.",
         "tolerance": TOLERANCE,
-        "bundles": {name: r.bundle.card["checksums"]["model.tflite"] for name, r in recognizers.items()},
+        "bundles": {name: mark(r.bundle) for name, r in recognizers.items()},
         "clips": told,
     }
 
 
 def changed_bundles(kept: dict, now: dict) -> list:
-    "A sentence for every bundle whose model is another one than when the file was made."
+    "A sentence for every bundle that is another one than when the file was made."
     return [
-        f"The model of {name} is {now['bundles'].get(name, 'gone')[:12]}, and the golden file was made with "
-        f"{model[:12]}. If it was exchanged on purpose, run `make golden`, read what it prints, and commit tests/golden; "
+        f"The bundle {name} is {now['bundles'].get(name, 'gone')[:12]}, and the golden file was made with "
+        f"{was[:12]}. If it was exchanged on purpose, run `make golden`, read what it prints, and commit tests/golden; "
         "if not, somebody changed what ships."
-        for name, model in kept["bundles"].items()
-        if now["bundles"].get(name) != model
+        for name, was in kept["bundles"].items()
+        if now["bundles"].get(name) != was
     ]
 
 
