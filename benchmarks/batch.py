@@ -2,6 +2,8 @@
 
     python benchmarks/batch.py [--clips 600] [--pairs 5] [--sizes 100,1000,10000,100000] [--seconds 0.5]
 
+One core and two: the process and its workers are held to one core, then to two (one worker, two workers). Beside it stands
+what the machine itself gives: bare loops over the same clips in one process, and in two at once that share nothing.
 Short clips are TESS if SER_DATA_DIR is set, otherwise the synthetic demo corpus; they are copied to a temporary folder and
 linked as often as is needed. Rates count from the first answer of a run to its last, all of it with one thread a worker.
 openSMILE is a tool to compare with and no part of this project (pip install opensmile; free for research only).
@@ -66,6 +68,20 @@ print(json.dumps({"files": done.files, "errors": done.errors, "seconds": done.se
     "cpu_ms_per_file": 1e3 * sum(u.ru_utime + u.ru_stime for u in usage) / done.files,
     "parent_mb": peak("self"), "worker_mb": max(workers.values(), default=0.0)}))
 """
+LOOP = """
+import sys, time
+from pathlib import Path
+from ser_nbdev.serving import Recognizer
+recognizer, clips = Recognizer(sys.argv[1]), [Path(p) for p in sys.argv[3:]]
+recognizer.predict(clips[0])
+print("ready", flush=True)
+sys.stdin.readline()
+began, done = time.perf_counter(), 0
+while time.perf_counter() - began < float(sys.argv[2]):
+    recognizer.predict(clips[done % len(clips)])
+    done += 1
+print(done / (time.perf_counter() - began))
+"""
 CLIPS = """
 import os
 from ser_nbdev import corpora
@@ -100,28 +116,55 @@ def links(folder: Path, sources: list, n: int, each: int = 1000):
     return folder
 
 
-def run(folder: Path, bundle: str, workers: int):
-    "One batch in a fresh process."
+def run(folder: Path, bundle: str, workers: int, cores: int | None = None):
+    "One batch in a fresh process, on all cores or on the first few."
     with tempfile.TemporaryDirectory() as room:
         command = [sys.executable, "-c", RUN, folder, f"{room}/t.csv", bundle, str(workers)]
-        return json.loads(
-            subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-        )
+        told = subprocess.run(
+            held_to(cores, command), check=True, capture_output=True, text=True, timeout=7200
+        ).stdout
+    return json.loads(told)
 
 
-def two_cores(folder, pairs):
-    "Rates of one worker and of two, in turn, and their ratios."
+def held_to(cores, command):
+    "A command that runs on the first few cores and on no other."
+    return list(map(str, ["taskset", "-c", f"0-{cores - 1}", *command] if cores else command))
+
+
+def bare(sources, bundle, n, seconds=3.0):
+    "Files a second of `n` loops at once, one a core, that share nothing but the machine."
+    command = [sys.executable, "-c", LOOP, bundle, seconds, *sources]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    loops = [subprocess.Popen(["taskset", "-c", str(i), *map(str, command)], **pipes) for i in range(n)]
+    for loop in loops:
+        assert loop.stdout.readline() == "ready\n"
+    for loop in loops:
+        loop.stdin.write("go\n")
+        loop.stdin.flush()
+    return sum(float(loop.communicate()[0]) for loop in loops)
+
+
+def two_cores(folder, sources, pairs):
+    "Rates on one core and on two, in turn, and their ratios; beside them those of bare loops."
     result = {}
     for bundle in BUNDLES:
-        took = [(run(folder, bundle, 1)["rate"], run(folder, bundle, 2)["rate"]) for _ in range(pairs)]
-        ratios = [two / one for one, two in took]
-        result[bundle] = {
-            "files_per_s_one": statistics.median(one for one, _ in took),
-            "files_per_s_two": statistics.median(two for _, two in took),
-            "ratio": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
-        }
+        took, alone = [], []
+        for _ in range(pairs):
+            took.append([run(folder, bundle, n, cores=n)["rate"] for n in (1, 2)])
+            alone.append([bare(sources, bundle, n) for n in (1, 2)])
+        result[bundle] = {**gain(took), "bare_loops": gain(alone)}
         print(f"{bundle}: {json.dumps(result[bundle])}", flush=True)
     return result
+
+
+def gain(pairs):
+    "Medians on one core and on two, and how their ratios spread."
+    ratios = [two / one for one, two in pairs]
+    return {
+        "files_per_s_one": statistics.median(one for one, _ in pairs),
+        "files_per_s_two": statistics.median(two for _, two in pairs),
+        "ratio": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
+    }
 
 
 def parts(paths):
@@ -225,7 +268,7 @@ def main():
             "mean_clip_s": float(np.mean([len(load(p)) for p in sources]) / SAMPLE_RATE),
         }
         result["parts"] = parts(sources)
-        result["cores"] = two_cores(links(room / "short", sources, args.clips), args.pairs)
+        result["cores"] = two_cores(links(room / "short", list(sources), args.clips), sources, args.pairs)
         result["million_hours"] = million_hours(sources, room)
         snippets = []
         for i, path in enumerate(sources):

@@ -120,7 +120,7 @@ def main():
                     recording.PAUSE = pause
                     n = [0]
 
-                    def hear(clip):
+                    def hear(clip, _):
                         n[0] += len(clip)
                         return Heard(*bundle.hear(clip), len(clip) / SAMPLE_RATE)
 

@@ -282,7 +282,9 @@ class RecurrentStatistics(Statistics):
 
     def build(self, states_shape, mask_shape=None):
         self.share = self.add_weight(shape=(len(states_shape), 1, 1, 1), initializer="zeros", name="share")
-        self.both_ways = layers.Bidirectional(layers.LSTM(64, dtype="float32"), dtype="float32", name="lstm")
+        self.both_ways = layers.Bidirectional(
+            layers.LSTM(64, dtype="float32", name="along"), dtype="float32", name="lstm"
+        )
         self.both_ways.build((None, None, states_shape[0][-1]))
 
     def call(self, states, mask=None):

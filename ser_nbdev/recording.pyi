@@ -43,6 +43,7 @@ class Walk:
     def fork(self): ...
 
 KNOWN: int
+FIRST: int
 
 class Live:
     def __init__(self, recognizer, adapt: bool, stay: float, channel: str | None = None) -> None: ...

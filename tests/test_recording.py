@@ -162,6 +162,16 @@ def test_windows_that_cannot_be_are_refused(window, hop):
 # ---- a stream and a timeline
 
 
+@pytest.mark.parametrize("hindsight", [True, False])
+def test_a_voice_of_one_window_is_answered_as_a_clip_is(recognizer, hindsight):
+    for path in SAMPLES[:3]:
+        clip = audio.load(path)[: 3 * RATE]
+        known = recognizer.timeline(clip, RATE, hindsight=hindsight)
+        assert known.to_dict() == recognizer.timeline(clip, RATE, hindsight=hindsight, adapt=False).to_dict()
+        spoken = {s.emotion for s in known if s.emotion != NO_SPEECH}
+        assert spoken == {recognizer.predict(clip, RATE).emotion}
+
+
 @pytest.mark.parametrize("adapt", [False, True])
 @pytest.mark.parametrize("name", ["speech-encoder", "tess-lstm"])
 def test_a_stream_says_what_the_timeline_says(speech, name, adapt):
