@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 NBS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab format check export notebooks docs bundle bench clean
+.PHONY: help demo test lab format check export notebooks docs bundle bench golden lock audit licences sbom \
+	test-lowest test-newest release-check clean
 
 help:  ## say what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 # Each step of the set-up leaves a marker once it is whole; one that was cut short is made again.
 $(VENV)/.made:
@@ -21,8 +22,14 @@ $(VENV)/.base: settings.ini setup.py | $(VENV)/.made
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
+# LOCKED=1 takes the very packages of requirements/ci.txt, as CI does; else what settings.ini allows.
 $(VENV)/.dev: settings.ini setup.py | $(VENV)/.made
+ifdef LOCKED
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/ci.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+endif
 	@touch $@ $(VENV)/.base $(VENV)/.docs
 
 $(VENV)/.docs: settings.ini setup.py | $(VENV)/.made
@@ -80,6 +87,30 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/recording.py
 	$(BIN)/python benchmarks/load.py
+
+golden: $(VENV)/.dev  ## write tests/golden anew, on purpose, and print which answers changed
+	$(BIN)/python tools/golden.py
+
+lock: $(VENV)/.dev  ## write requirements/ after a change in settings.ini; UPGRADE=1 takes the newest of everything
+	$(BIN)/python tools/supply.py lock $(if $(UPGRADE),--upgrade)
+
+audit: $(VENV)/.dev  ## is anything known against what is locked? asks an advisory database on the internet
+	$(BIN)/python tools/supply.py audit
+
+licences: $(VENV)/.dev  ## write THIRD_PARTY.md, what the service stands on and under which licences
+	$(BIN)/python tools/supply.py licences
+
+sbom: $(VENV)/.dev  ## write build/sbom.cdx.json, the bill of materials of the image
+	$(BIN)/python tools/supply.py sbom build/sbom.cdx.json
+
+test-lowest: $(VENV)/.dev  ## the light tests with the lowest versions that settings.ini allows; AT=3.13 names the Python
+	$(BIN)/python tools/edges.py lowest $(AT:%=--python %)
+
+test-newest: $(VENV)/.dev  ## the same with the newest
+	$(BIN)/python tools/edges.py newest $(AT:%=--python %)
+
+release-check: $(VENV)/.dev  ## did any headline figure get worse since the last release?
+	$(BIN)/python tools/release_check.py
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) _docs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
