@@ -40,7 +40,7 @@ def wanted() -> dict:
 
     build = re.search(r"^requires = (\[.*\])$", (ROOT / "pyproject.toml").read_text("utf-8"), flags=re.M)
     build = json.loads(build[1])
-    extras = [f"{extra}_requirements" for extra in ("train", "scale", "ray", "docs", "dev")]
+    extras = [key for key in cfg if key.endswith("_requirements") and key != "listen_requirements"]  # needs PortAudio
     supply = [line for line in lists("dev_requirements") if re.match("uv|pip-audit|cyclonedx-bom", line)]
     return {
         "ci": build + lists("requirements", *extras),
