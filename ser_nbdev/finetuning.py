@@ -470,8 +470,8 @@ def _for_serving(training, recipe, n_labels):
     scale = training.get_layer("standardise")
     mean, deviation = (ops.convert_to_numpy(x).ravel() for x in (scale.mean, ops.sqrt(scale.variance)))
     _, serving = emotion_encoder(recipe, n_labels, mean, deviation)
-    learnt = {v.path: v for v in training.variables}
-    for variable in serving.variables:
+    learnt = {v.path: v for v in training.weights}
+    for variable in serving.weights:
         variable.assign(learnt[variable.path])
     return serving
 

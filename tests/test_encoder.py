@@ -256,3 +256,23 @@ def test_a_wrong_copy_is_never_returned(random_weights, monkeypatch):
     monkeypatch.setattr(en, "_convert", lambda *_: broken)
     with pytest.raises(ValueError, match="do not ship it"):
         en.export_litert(model, "float32")
+
+
+@pytest.mark.parametrize("head", ["statistics", "attention", "lstm"])
+def test_what_serves_answers_as_what_was_trained(head):
+    "Every way to sum up time, a second network after the first: layers count their names up in a process."
+    pytest.importorskip("tensorflow")
+    from ser_nbdev import finetuning
+
+    recipe = finetuning.Tuning(depth=1, head=head)
+    frames = encoder_frames(NOISE)[None]
+    inputs = {
+        "frames": frames,
+        "company": np.zeros((1, 1), np.float32),
+        "allowed": np.ones((1, 7), np.float32),
+    }
+    for _ in range(2):
+        training, _ = finetuning.emotion_encoder(recipe, 7)
+        serving = finetuning._for_serving(training, recipe, 7)
+        for trained, served in zip(training(inputs), serving(frames)):
+            np.testing.assert_allclose(trained, served, atol=1e-4)
