@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 NBS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab format check export notebooks docs bundle bench clean
+.PHONY: help demo test lab format check export notebooks docs bundle bench bench-quick clean
 
 help:  ## say what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 # Each step of the set-up leaves a marker once it is whole; one that was cut short is made again.
 $(VENV)/.made:
@@ -28,6 +28,10 @@ $(VENV)/.dev: settings.ini setup.py | $(VENV)/.made
 $(VENV)/.docs: settings.ini setup.py | $(VENV)/.made
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@ $(VENV)/.base
+
+$(VENV)/.bench: settings.ini setup.py | $(VENV)/.made
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@ $(VENV)/.base $(VENV)/.docs $(VENV)/.dev
 
 demo: $(VENV)/.base  ## set up and print the emotion of the bundled clips
 	@$(BIN)/ser predict
@@ -63,7 +67,7 @@ docs: $(VENV)/.docs  ## build the site into _docs/html; open its index.html, no 
 bundle: $(VENV)/.dev  ## train the bundle that ships; needs SER_DATA_DIR and the figures of `make bench`
 	$(BIN)/python benchmarks/bundle.py
 
-bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, about ten hours
+bench: $(VENV)/.bench  ## measure every figure of the README; needs SER_DATA_DIR, about twelve hours
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/bundle.py
@@ -72,6 +76,7 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/unseen.py
 	$(BIN)/python benchmarks/adaptation.py
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/encoder_bundle.py
 	$(BIN)/python benchmarks/encoder_ablation.py
@@ -80,6 +85,9 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/recording.py
 	$(BIN)/python benchmarks/load.py
+
+bench-quick: $(VENV)/.bench  ## go through the comparison with the peers in small, to see that it works; a minute
+	$(BIN)/python benchmarks/peers.py --quick
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) _docs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

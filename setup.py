@@ -42,6 +42,7 @@ setup(
         "ray": scale + ray,
         "listen": lines("listen_requirements"),
         "docs": docs,
+        "bench": lines("bench_requirements"),
         "dev": train + scale + ray + docs + lines("dev_requirements"),
     },
     entry_points={

@@ -2,7 +2,6 @@
 
 openSMILE is a tool to compare with and no part of this project (pip install opensmile; free for research only)."""
 
-import os
 import subprocess
 import sys
 from functools import lru_cache
@@ -40,6 +39,23 @@ def cepstra(clip):
     "(frames, 40): MFCCs of 64 ms each, one every 32 ms, of what is spoken; float16, as it is only kept to be learnt from."
     spoken = speech_part(clip)
     return mfcc(spoken, 40, 40, n_fft=1024, hop=512, fmin=80, fmax=7600).astype(np.float16)
+
+
+FRAMES = 64  # that the convolutional network hears at a time: 2 s
+
+
+def parts(clip):
+    "The first, the middle and the last `FRAMES` frames of a clip, which is repeated if it is shorter."
+    clip = np.concatenate([clip] * -(-FRAMES // len(clip)))
+    last = len(clip) - FRAMES
+    return np.stack([clip[i : i + FRAMES] for i in (0, last // 2, last)]).astype(np.float32)
+
+
+def a_part(clip, rng):
+    "Some `FRAMES` frames of a clip, from anywhere in it."
+    clip = np.concatenate([clip] * -(-FRAMES // len(clip)))
+    start = rng.integers(len(clip) - FRAMES + 1)
+    return clip[start : start + FRAMES].astype(np.float32)
 
 
 def states(tables, frames):

@@ -6,6 +6,7 @@ Settings are chosen on speakers held out of the training side, never on a test s
 from itertools import combinations
 
 import numpy as np
+from peer_features import FRAMES, a_part, parts
 
 from ser_nbdev import evaluation, splits
 from ser_nbdev.training import labels_of, one_hot
@@ -120,9 +121,6 @@ def mean_lstm(epochs=50, batch=64, seed=0):
     return learn
 
 
-FRAMES = 64  # that the convolutional network hears at a time: 2 s
-
-
 def convolutions(n_classes, mean, deviation, width=32):
     """A small convolutional network over MFCC frames, (batch, `FRAMES`, 40) -> probabilities, of LIGHT-SERNET's kind.
 
@@ -145,13 +143,6 @@ def convolutions(n_classes, mean, deviation, width=32):
     x = layers.GlobalAveragePooling2D()(block(x, 10 * width, 1))
     x = layers.Dense(n_classes, activation="softmax")(layers.Dropout(0.3)(x))
     return keras.Model(frames, x)
-
-
-def parts(clip):
-    "The first, the middle and the last `FRAMES` frames of a clip, which is repeated if it is shorter."
-    clip = np.concatenate([clip] * -(-FRAMES // len(clip)))
-    last = len(clip) - FRAMES
-    return np.stack([clip[i : i + FRAMES] for i in (0, last // 2, last)]).astype(np.float32)
 
 
 def conv_net(epochs=15, batch=32, rate=2e-3, seed=0, width=32):
@@ -192,13 +183,6 @@ def conv_net(epochs=15, batch=32, rate=2e-3, seed=0, width=32):
         return answers
 
     return learn
-
-
-def a_part(clip, rng):
-    "Some `FRAMES` frames of a clip, from anywhere in it."
-    clip = np.concatenate([clip] * -(-FRAMES // len(clip)))
-    start = rng.integers(len(clip) - FRAMES + 1)
-    return clip[start : start + FRAMES].astype(np.float32)
 
 
 #: The peers: the features each learns from (see peer_features.py), and how.
