@@ -145,7 +145,7 @@ def convolutions(n_classes, mean, deviation, width=32):
     return keras.Model(frames, x)
 
 
-def conv_net(epochs=15, batch=32, rate=2e-3, seed=0, width=32):
+def conv_net(epochs=12, batch=32, rate=2e-3, seed=0, width=32):
     "The convolutional network from scratch; of its epochs the one that is best on speakers held out."
 
     def learn(x, train):

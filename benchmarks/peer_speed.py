@@ -99,8 +99,8 @@ class Asked:
         return float(line)
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+        self.process.kill()  # it holds nothing, and TensorFlow is slow to end
+        self.process.communicate()
 
 
 def make(models, kept, sample):
