@@ -165,6 +165,7 @@ def main():
     args.add_argument("--unseen", type=Path, default=Path("runs/unseen"))
     args.add_argument("--frames", type=Path, default=Path("runs/frames"))
     args.add_argument("--only", nargs="*", default=list(PEERS), choices=list(PEERS))
+    args.add_argument("--parts", nargs="*", help="in this order; all of them if it is not given")
     args.add_argument("--skip-speed", action="store_true", help="keep the times that are stored")
     args.add_argument("--quick", action="store_true", help="a smoke test of all of it, about a minute")
     args = args.parse_args()
@@ -177,8 +178,10 @@ def main():
 
     table = corpora.table()
     known, parts = {c: set(t.emotion) for c, t in table.groupby("corpus")}, tests(table)
+    if unknown := set(args.parts or ()) - set(PARTS):
+        raise SystemExit(f"There is no part {min(unknown)}: there are {', '.join(PARTS)}.")
     for peer in args.only:
-        for part in PARTS:
+        for part in args.parts or PARTS:
             kept = args.folder / f"{peer}-{part}.npz"
             if not kept.exists():
                 print(f"== {peer}, {part}", flush=True)

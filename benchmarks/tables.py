@@ -266,7 +266,7 @@ def peers() -> str:
     lines = [["UAR", *told["figures"]]]
     for key, words in SYSTEMS.items():
         cells = [f["systems"].get(key) for f in told["figures"].values()]
-        lines.append([words, *(interval(c["uar"]) if c else "" for c in cells)])
+        lines.append([words, *(interval(c["uar"]) if c else "-" for c in cells)])
     cells = [told["lstm"].get(name) for name in told["figures"]]
     lines.append(
         ["our small LSTM, learnt from TESS alone", *(interval(c["uar"]) if c else "" for c in cells)]
