@@ -6,7 +6,7 @@
 Every peer learns from the very training sides of benchmarks/unseen.py, whose scores of our own encoder must be there, and answers
 for the same clips, each among the emotions of its corpus. What each has heard of a clip, and what it answers in each part, is kept in
 --folder as it is done: what was killed goes on, and what is done is not done again. New scores of our own cost a minute:
-`--only --skip-speed` puts them beside the answers that are there. Everything
+`--only --skip-speed` puts them beside the answers that are there. Where the corpora have changed, delete --folder. Everything
 for the first time takes about an hour and a half on one core that does nothing else, a quarter of an hour of it for time and memory (benchmarks/peer_speed.py).
 openSMILE is a tool to compare with and no part of this project (pip install opensmile; free for research only).
 """
