@@ -45,6 +45,7 @@ setup(
         "listen": lines("listen_requirements"),
         "docs": docs,
         "notebook": notebook,
+        "bench": lines("bench_requirements"),
         "dev": train + scale + ray + docs + notebook + lines("dev_requirements"),
     },
     entry_points={

@@ -246,3 +246,67 @@ def recording() -> str:
     line("ten streams: a chunk is done, 99 of 100 within", told["live"], lambda x: f"{x['p99_ms']:.0f} ms")
     line("- of one core", told["live"], lambda x: percent(x["cores_taken"]) + " %")
     return rows(*lines)
+
+
+#: Those that are compared, in the order of the tables, and what they are called.
+SYSTEMS = {
+    "baseline": "baseline: mean MFCCs, LSTM",
+    "egemaps": "openSMILE eGeMAPS, SVM",
+    "compare": "openSMILE ComParE, SVM",
+    "convolutions": "convolutions from scratch",
+    "frozen": "frozen encoder, linear head",
+    "ours": "ours, each clip alone",
+    "ours, adapted": "ours, adapted to the speaker",
+}
+
+
+def peers() -> str:
+    "UAR of the peers and of ours, by every protocol; our LSTM where it can stand beside them."
+    told = result("peers")
+    lines = [["UAR", *told["figures"]]]
+    for key, words in SYSTEMS.items():
+        cells = [f["systems"].get(key) for f in told["figures"].values()]
+        lines.append([words, *(interval(c["uar"]) if c else "-" for c in cells)])
+    cells = [told["lstm"].get(name) for name in told["figures"]]
+    lines.append(
+        ["our small LSTM, learnt from TESS alone", *(interval(c["uar"]) if c else "" for c in cells)]
+    )
+    lines.append(["clips", *(f["systems"]["ours"]["clips"] for f in told["figures"].values())])
+    return rows(*lines)
+
+
+def peers_against(how: str = "ours") -> str:
+    "How much more ours has than each peer, and how sure that is."
+    told, lines = result("peers")["figures"], []
+    for name, figure in told.items():
+        for peer, c in figure["against"][how].items():
+            u, m = ({k: 100 * v for k, v in c["uar"].items()}, c["mcnemar"])
+            difference = f"{u['difference']:+.1f} ({u['low']:+.1f} to {u['high']:+.1f})"
+            counts = [m["only_ours"], m["only_theirs"], "< 0.001" if m["p"] < 0.001 else f"{m['p']:.3f}"]
+            lines.append([name, SYSTEMS[peer], difference, c["drawn"], *counts])
+    head = ["protocol", "beside", "points of UAR", "drawn by", "right: only ours", "only theirs", "p"]
+    return rows(head, *lines)
+
+
+def peers_speed() -> str:
+    "Time, memory and size of the peers and of ours, side by side."
+    told = result("peers")["speed"]
+    if not told:
+        return "Not measured yet: `make bench` does it."
+    words = SYSTEMS | {"tess-lstm": "our small LSTM", "speech-encoder": "our encoder"}
+    columns = {
+        "per_clip_ms": ("a clip, warm", ".1f", " ms"),
+        "start_to_first_answer_s": ("start to first answer", ".2f", " s"),
+        "clips_per_s_one": ("clips a second, one core", ".0f", ""),
+        "clips_per_s_two": ("two cores", ".0f", ""),
+        "times_real_time": (f"{told['minutes']:g} minutes of speech", ".0f", ""),
+        "peak_memory_mb": ("memory", ".0f", " MB"),
+        "installed_mb": ("installed", ".0f", " MB"),
+        "model_mb": ("model", ".1f", " MB"),
+    }
+    lines = [["", *(c[0] for c in columns.values())]]
+    for way, found in told["ways"].items():
+        values = {k: f"{found[k]:{form}}{unit}" for k, (_, form, unit) in columns.items()}
+        values["times_real_time"] = f"1/{values['times_real_time']} of real time"
+        lines.append([words[way], *values.values()])
+    return rows(*lines)

@@ -24,6 +24,9 @@ LOCKS = ROOT / "requirements"
 BIN = Path(sys.executable).parent
 
 
+LEFT_OUT = {"listen_requirements", "bench_requirements"}  # needs PortAudio; is for research only
+
+
 def settings() -> dict:
     "settings.ini, as setup.py reads it."
     parser = ConfigParser(delimiters=["="])
@@ -40,7 +43,7 @@ def wanted() -> dict:
 
     build = re.search(r"^requires = (\[.*\])$", (ROOT / "pyproject.toml").read_text("utf-8"), flags=re.M)
     build = json.loads(build[1])
-    extras = [key for key in cfg if key.endswith("_requirements") and key != "listen_requirements"]  # needs PortAudio
+    extras = [key for key in cfg if key.endswith("_requirements") and key not in LEFT_OUT]
     supply = [line for line in lists("dev_requirements") if re.match("uv|pip-audit|cyclonedx-bom", line)]
     return {
         "ci": build + lists("requirements", *extras),
