@@ -358,9 +358,14 @@ class Frontend:
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
-        for name in ("n_fft", "hop", "n_mels", "n_mfcc", "average"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
+        for name, most in dict(n_fft=8192, hop=8192, n_mels=1024, n_mfcc=1024, average=1024).items():
+            if type(value := getattr(self, name)) is not int or not 1 <= value <= most:
+                raise ValueError(f"Frontend: {name} is a whole number above 0, to {most}, not {value!r}.")
+        for name, value in (("preemphasis", self.preemphasis), ("trim", self.trim or 0.0)):
+            if not isinstance(value, (int, float)) or not 0 <= value < 1_000:
+                raise ValueError(f"Frontend: {name} is a number from 0, not {value!r}.")
+        if not 0 < len(self.warps) <= 64 or not all(0.2 <= w <= 5 for w in self.warps):
+            raise ValueError(f"Frontend: warps are 1 to 64 factors from 0.2 to 5, not {self.warps!r}.")
         mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax)  # refuses a wrong range
         if self.kind == "mfcc":
             dct_matrix(self.n_mels, self.n_mfcc)
@@ -692,7 +697,7 @@ def __call__(
     "The features of `source`, from the disk if they are there. Raises what `load` raises."
     is_clip = isinstance(source, np.ndarray)
     try:
-        path = self.path(source, frontend)
+        path = self.path(source, frontend) if is_clip or os.path.isfile(source) else None
     except OSError:
         path = None  # `load` has the better words for a file that can't be read
     if path and (x := self._read(path)) is not None:

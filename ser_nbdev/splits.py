@@ -307,8 +307,10 @@ def _hear(path):  # decode, digest, fingerprint
 # %% ../nbs/04_splits.ipynb #489a7014
 def _stored(path, folder):  # `_hear` by way of a folder
     try:
-        data = Path(path).read_bytes()
+        data = Path(path).read_bytes() if os.path.isfile(path) else None  # a pipe may have no end
     except OSError:
+        data = None
+    if data is None:
         return _hear(path)  # raises the error that fits
     file = Path(folder) / f"{hashlib.blake2b(data, digest_size=16, person=b'splits-1').hexdigest()}.npz"
     try:
