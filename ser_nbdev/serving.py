@@ -271,11 +271,23 @@ def settle(
     return scaled / scaled.sum()
 
 
+@contextmanager
+def _running(bundle):
+    "Keep other threads from the model meanwhile; where it fails, say whose model it is."
+    with bundle._lock:
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, IndexError) as e:
+            raise BundleError(
+                f"{bundle.folder}: the model fails at a clip ({e}): get the bundle again."
+            ) from e
+
+
 @patch
 def _lstm(self: Bundle, clip):
     "Calibrated probabilities, (labels,), of a clip that is not too long."
     views = self.frontend.views(self.frontend.analyse(clip))
-    with self._lock:
+    with _running(self):
         self._lite.resize_tensor_input(self._in["index"], views.shape)
         self._lite.allocate_tensors()
         self._lite.set_tensor(self._in["index"], views)
@@ -287,7 +299,7 @@ def _lstm(self: Bundle, clip):
 @patch
 def _encoder(self: Bundle, frames):
     "Own scores, relative scores and the log-odds of speech, joined: (2 * labels + 1,)."
-    with self._lock:
+    with _running(self):
         found = self._run(frames=frames[None])
     return np.concatenate([found[name][0] for name in ("own", "relative", "speech")], dtype=float)
 
@@ -301,14 +313,11 @@ def hear(
     clip: np.ndarray,  # samples, mono, 16 kHz
 ) -> tuple:  # an encoder: (2, labels) own and relative scores, log-odds of speech; an LSTM: (1, labels) probabilities, None
     "Run the model on one clip of any length. Raises `BundleError` if it gives no numbers, or nothing at all."
-    try:
-        if self.kind == "lstm":
-            windows = np.array_split(clip, math.ceil(len(clip) / (WINDOW * SAMPLE_RATE)))
-            found = np.mean([self._lstm(w) for w in windows], axis=0)
-        else:
-            found = np.mean([self._encoder(frames) for frames in encoder_windows(clip)], axis=0)
-    except RuntimeError as e:
-        raise BundleError(f"{self.folder}: the model fails at a clip ({e}): get the bundle again.") from e
+    if self.kind == "lstm":
+        windows = np.array_split(clip, math.ceil(len(clip) / (WINDOW * SAMPLE_RATE)))
+        found = np.mean([self._lstm(w) for w in windows], axis=0)
+    else:
+        found = np.mean([self._encoder(frames) for frames in encoder_windows(clip)], axis=0)
     if not np.isfinite(found).all():
         raise BundleError(f"{self.folder}: the model gives what are no numbers: get the bundle again.")
     if self.kind == "lstm":

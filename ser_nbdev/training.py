@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -172,9 +173,13 @@ def _save_state(path, name, model, history, best):
             f.flush()
             os.fsync(f.fileno())
         os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    except OSError as e:
+        with suppress(OSError):
+            part.unlink()
+        raise TrainingError(
+            f"{path}: the state of the training can't be kept ({e.strerror or e}): mend that and begin again; it goes on"
+            " after the last epoch that was kept."
+        ) from e
 
 # %% ../nbs/06_training.ipynb #2eb17155
 def _load_state(path, name, model):
