@@ -11,7 +11,9 @@ import pytest
 def disk(folder, size="1m"):
     "A small disk, mounted on `folder`, which is made; what may be called to make it read-only. Skips where nothing can be mounted."
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
+    )
     if mount.returncode:
         pytest.skip("no file system can be mounted here")
     try:

@@ -20,11 +20,21 @@ linux = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked
 
 
 @linux
-@pytest.mark.parametrize("case, kills", [("cache", 8), ("bundle", 8), ("download", 8), ("weights", 4), ("training", 3)])
+@pytest.mark.parametrize(
+    "case, kills", [("cache", 8), ("bundle", 8), ("download", 8), ("weights", 4), ("training", 3)]
+)
 def test_killed_at_random_moments(case, kills):
     if case != "bundle" and case != "cache":
         pytest.importorskip("tensorflow")
-    command = [sys.executable, ROOT / "benchmarks" / "faults.py", "--dry", "--kills", str(kills), "--only", case]
+    command = [
+        sys.executable,
+        ROOT / "benchmarks" / "faults.py",
+        "--dry",
+        "--kills",
+        str(kills),
+        "--only",
+        case,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{case} {{" in done.stdout and f"'kills': {kills}" in done.stdout
@@ -53,13 +63,17 @@ serving.write_bundle(old.folder, old._model, {**old.card, "version": "new"}, "# 
 def test_between_the_old_bundle_and_the_new_one_there_is_always_one(tmp_path):
     shipped, folder = Bundle("tess-lstm"), tmp_path / "bundle"
     write_bundle(folder, shipped._model, {**shipped.card, "version": "old"}, "# old")
-    if not serving._swap(write_bundle(tmp_path / "other", shipped._model, shipped.card, "").folder, tmp_path / "other"):
+    if not serving._swap(
+        write_bundle(tmp_path / "other", shipped._model, shipped.card, "").folder, tmp_path / "other"
+    ):
         pytest.skip("this file system cannot exchange two folders")
     for call, turn, when, version in (
         ("_swap", 1, "before", "old"), ("_swap", 1, "after", "new"), ("replace", 1, "before", None), ("replace", 1, "after", None),
     ):  # fmt: skip
         write_bundle(folder, shipped._model, {**shipped.card, "version": "old"}, "# old")
-        done = subprocess.run([sys.executable, "-c", FATAL, call, str(turn), when, folder], capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-c", FATAL, call, str(turn), when, folder], capture_output=True
+        )
         found = Bundle(folder)  # there, and whole
         if version:
             assert done.returncode == -signal.SIGKILL and found.card["version"] == version
@@ -113,7 +127,16 @@ def test_a_bundle_on_a_full_disk_leaves_the_older_one(tmp_path):
 def test_a_batch_where_nothing_may_be_written(tmp_path, capsys):
     with disk(tmp_path / "disk") as lock:
         lock()
-        status = main(["batch", str(serving.samples()[0].parent), "--out", str(tmp_path / "disk" / "t.csv"), "--bundle", "tess-lstm"])
+        status = main(
+            [
+                "batch",
+                str(serving.samples()[0].parent),
+                "--out",
+                str(tmp_path / "disk" / "t.csv"),
+                "--bundle",
+                "tess-lstm",
+            ]
+        )
     said = capsys.readouterr().err
     assert status == 1 and said.startswith("ser: ") and said.count("\n") == 1 and "t.csv" in said, said
 
