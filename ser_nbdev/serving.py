@@ -15,7 +15,6 @@ import os
 import shutil
 import stat
 import tempfile
-import textwrap
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -50,8 +49,10 @@ class BundleError(ValueError):
     "A folder that is not a whole, readable bundle. The message says what is wrong and what to do."
 
     def __init__(self, told):
-        told = str(told)
-        super().__init__(told if told.isprintable() and len(told) < 600 else textwrap.shorten(told, 600))
+        told = " ".join(str(told).split("\n"))
+        super().__init__(
+            told if len(told) < 600 else f"{told[:300]} ... {told[-200:]}"
+        )  # a card may hold anything
 
 # %% ../nbs/08_serving.ipynb #ca4c58ba
 def _digest(content: bytes) -> str:
