@@ -219,6 +219,7 @@ def _open(self: Bundle):
     try:
         with hushed():
             self._lite = Interpreter(model_content=self._model, num_threads=1)
+            self._check_appetite()
             misfit = self._misfit_lstm() if self.kind == "lstm" else self._misfit_encoder()
     except BundleError:
         raise
@@ -239,6 +240,19 @@ def _misfit_lstm(self: Bundle):
         return (
             f"the model maps {takes[0]} views of {takes[-1]} features to {gives[-1]} labels, and the "
             f"card says {views} of {self.frontend.n_features} to {len(self.labels)}"
+        )
+
+
+@patch
+def _check_appetite(self: Bundle):
+    "Raise `BundleError` where the tensors of the model would be larger than a whole model may be, before they are made."
+    need = sum(
+        math.prod(map(abs, map(int, t["shape"]))) * np.dtype(t["dtype"]).itemsize
+        for t in self._lite.get_tensor_details()
+    )
+    if need > FILES["model.tflite"]:
+        raise BundleError(
+            f"{self.folder}: the model asks for {need >> 20} MB; no model needs that: do not trust it."
         )
 
 # %% ../nbs/08_serving.ipynb #a945214b

@@ -252,6 +252,25 @@ def test_a_model_with_code_of_its_own_is_refused(copy):
         Bundle(folder)
 
 
+def test_a_model_that_asks_for_gigabytes_gets_none(copy):
+    "One byte of the smallest model makes its input a gigabyte and a half, as fuzzing has found."
+    resource, folder = pytest.importorskip("resource"), copy[0]
+    card, _, model = (
+        (Path(__file__).parent / "fuzz_corpus/bundle/smallest-lstm").read_bytes().partition(b"\n--model--\n")
+    )
+    at = model.index(b"\x01\0\0\0\x01\0\0\0\x04\0\0\0") + 8  # the shape 1, 1, 4
+    for byte in (1, 2, 3):
+        spoilt = model[: at + byte] + b"\x17" + model[at + byte + 1 :]
+        (folder / "model.tflite").write_bytes(spoilt)
+        sums = {"model.tflite": hashlib.sha256(spoilt).hexdigest()}
+        (folder / "card.json").write_text(json.dumps({**json.loads(card), "checksums": sums}))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(BundleError, match="do not trust it" if byte == 3 else "."):
+            Bundle(folder)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown < 300_000, f"{grown} kB"
+
+
 def test_a_card_for_people_that_is_no_text_is_shown_all_the_same(copy):
     folder, spoil = copy
     (folder / "card.md").write_bytes(b"# \xff card")
