@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NBS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab format check export notebooks docs bundle bench clean
+.PHONY: help demo test lab format check export notebooks docs bundle bench fuzz clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,12 @@ bench: $(VENV)/.dev  ## measure every figure of the README; needs SER_DATA_DIR, 
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/recording.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/faults.py
+
+fuzz: $(VENV)/.dev  ## throw hostile input at audio, bundles and corpora; SECONDS=600 is for each
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python tools/fuzz.py run --seconds $(or $(SECONDS),600)
+	$(BIN)/python tools/fuzz.py keep
 
 clean:  ## remove the environment and what was made along the way
 	rm -rf $(VENV) _docs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

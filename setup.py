@@ -42,6 +42,7 @@ setup(
         "ray": scale + ray,
         "listen": lines("listen_requirements"),
         "docs": docs,
+        "fuzz": lines("fuzz_requirements"),
         "dev": train + scale + ray + docs + lines("dev_requirements"),
     },
     entry_points={
