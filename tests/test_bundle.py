@@ -271,6 +271,33 @@ def test_a_model_that_asks_for_gigabytes_gets_none(copy):
         assert grown < 300_000, f"{grown} kB"
 
 
+def test_a_model_that_kills_kills_another_process(copy, monkeypatch):
+    "LiteRT takes the place of its first table from the eighth byte, unseen."
+    folder, spoil = copy
+    model = bytearray((folder / "model.tflite").read_bytes())
+    model[8] = 8
+    (folder / "model.tflite").write_bytes(model)
+    spoil(checksums={"model.tflite": hashlib.sha256(model).hexdigest()})
+    for _ in range(2):
+        with pytest.raises(BundleError, match="brings down the process that opens it .-11.: do not trust it"):
+            Bundle(folder)
+
+
+def test_a_bundle_is_tried_out_once_for_this_process_and_its_children(copy, monkeypatch):
+    folder, spoil = copy
+    sums = json.loads((folder / "card.json").read_text())["checksums"]
+    spoil(name="mine", checksums=sums)
+    run, runs = subprocess.run, []
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kw: runs.append(args) or run(*args, **kw))
+    monkeypatch.setenv("SER_TRIED", "")
+    for _ in range(3):
+        Bundle(folder)
+    Bundle("tess-lstm")
+    assert len(runs) == 1
+    code = "import subprocess, sys; subprocess.run = None; from ser_nbdev.serving import Bundle; Bundle(sys.argv[1])"
+    assert run([sys.executable, "-c", code, folder]).returncode == 0
+
+
 def test_a_card_for_people_that_is_no_text_is_shown_all_the_same(copy):
     folder, spoil = copy
     (folder / "card.md").write_bytes(b"# \xff card")

@@ -109,14 +109,38 @@ def altered(data: bytes) -> tuple[bytes, bytes]:
     return json.dumps(card).encode(), bytes(model)
 
 
+def forked(folder, digest):
+    "As `serving._try_out`, in a child that is forked and not started: it takes a hundredth of the time."
+    from ser_nbdev import serving
+
+    if serving._is_tried(digest):
+        return
+    child = os.fork()
+    if not child:
+        for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
+            signal.signal(number, signal.SIG_DFL)
+        status = 1
+        with suppress(BaseException):
+            os.environ[serving._TRIED] = digest
+            serving._venture(folder)
+            status = 0
+        os._exit(status)
+    how = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if how not in (0, 1):
+        raise serving.BundleError(f"{folder}: the model brings down the process that opens it ({how}).")
+    os.environ[serving._TRIED] = digest
+
+
 def open_bundle(data: bytes) -> str:
     """`Bundle` and `Recognizer`. What begins with { is a card and a model; anything else tells how to alter valid ones.
 
     `@` in a card stands for the right checksum, which no fuzzer would guess."""
     import numpy as np
 
+    from ser_nbdev import serving
     from ser_nbdev.serving import BundleError, Recognizer
 
+    serving._try_out = forked
     if data[:1] in (b"{", b""):
         card, _, model = data.partition(CUT)
     else:
