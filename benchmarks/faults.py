@@ -364,7 +364,6 @@ def main():
     args = parser.parse_args()
     begin(args.only.split(","))
     kept = Path(__file__).parent / "results" / "faults.json"
-    known = json.loads(kept.read_text())["cases"] if kept.exists() else {}
     for name in args.only.split(","):
         if name == "batch":
             told = batch(args.kills)
@@ -377,9 +376,9 @@ def main():
                     os.kill(case.server, signal.SIGKILL)
                     os.waitpid(case.server, 0)
         print(name, told, flush=True)
-        known[name] = {"seed": args.seed, **told}
         if not args.dry:
-            store("faults", {"cases": known})
+            known = json.loads(kept.read_text())["cases"] if kept.exists() else {}
+            store("faults", {"cases": {**known, name: {"seed": args.seed, **told}}})
 
 
 if __name__ == "__main__":
