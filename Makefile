@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NBS := $(sort $(wildcard nbs/*.ipynb nbs/tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab format check export notebooks docs bundle bench bench-quick golden lock audit licences sbom \
+.PHONY: help demo test lab format check export notebooks docs bundle bench bench-quick fuzz golden lock audit licences sbom \
 	test-lowest test-newest release-check clean
 
 help:  ## say what can be made
@@ -92,6 +92,12 @@ bench: $(VENV)/.bench  ## measure every figure of the README; needs SER_DATA_DIR
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/recording.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/faults.py
+
+fuzz: $(VENV)/.dev  ## throw hostile input at audio, bundles and corpora; SECONDS=600 is for each
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python tools/fuzz.py run --seconds $(or $(SECONDS),600)
+	$(BIN)/python tools/fuzz.py keep
 
 bench-quick: $(VENV)/.bench  ## go through the comparison with the peers in small, to see that it works; a minute
 	$(BIN)/python benchmarks/peers.py --quick

@@ -46,6 +46,7 @@ setup(
         "docs": docs,
         "notebook": notebook,
         "bench": lines("bench_requirements"),
+        "fuzz": lines("fuzz_requirements"),
         "dev": train + scale + ray + docs + notebook + lines("dev_requirements"),
     },
     entry_points={

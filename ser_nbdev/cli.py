@@ -120,6 +120,9 @@ def main(
         return 1
 
 # %% ../nbs/10_cli.ipynb #ff2a930a
+_MOST = 2**30  # bytes of standard input, which may have no end
+
+
 def clips(
     paths: list,  # files, folders, or "-" for standard input
 ):  # yields (path as it is shown, what `Recognizer.predict` takes or a sentence about why there is nothing)
@@ -128,7 +131,9 @@ def clips(
 
     for path in map(str, paths):
         if path == "-":
-            yield path, sys.stdin.buffer.read() if sys.stdin else b""
+            data = sys.stdin.buffer.read(_MOST + 1) if sys.stdin else b""
+            too_much = f"Standard input is longer than {_MOST >> 20} MB; write it to a file and name that."
+            yield path, data if len(data) <= _MOST else too_much
         elif not path:
             yield path, "An empty path names nothing; give a file or a folder."
         elif not os.path.isdir(path):
@@ -580,7 +585,7 @@ def card(bundle: str = _BUNDLE):
     "Print the card of a bundle: what it learnt from, its figures and limits."
     from ser_nbdev.serving import Bundle
 
-    print((Bundle(bundle).folder / "card.md").read_text(encoding="utf-8").rstrip())
+    print(Bundle(bundle).card_md().rstrip())
 
 # %% ../nbs/10_cli.ipynb #29078646
 _WORKERS = typer.Option(
@@ -588,6 +593,9 @@ _WORKERS = typer.Option(
 )
 _ENGINE = typer.Option("local", "--engine", help="local, or ray for a cluster of machines.")
 _ADDRESS = typer.Option(None, "--address", help="Of the Ray cluster: auto, or ray://HOST:10001.")
+_PATIENCE = typer.Option(
+    None, "--time-limit", min=0.1, show_default=False, help="Seconds that one file may take.  [default: 600]"
+)
 _COLUMN = typer.Option("path", "--column", help="Of the manifest, with the paths.")
 _WHO = typer.Option(None, "--speaker-column", help="Of the manifest, with the speakers to get used to first.")
 _BY = typer.Option(None, "--by", help="Count by folder, speaker, or what a REGEX finds in the path.")
@@ -623,6 +631,7 @@ def batch(
     workers: int = _WORKERS,
     engine: str = _ENGINE,
     address: str = _ADDRESS,
+    time_limit: float = _PATIENCE,
     by: str = _BY,
     report: str = typer.Option(None, "--report", help="Write a page with plots, .html."),
 ):
@@ -634,7 +643,12 @@ def batch(
     chosen = labels if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     who = dict(column=column, speaker_column=speaker_column, speaker_pattern=pattern)
     how = dict(engine=engine, workers=workers, address=address, progress=sys.stderr.isatty())
-    how |= dict(bundle=bundle, labels=chosen, max_seconds=max_seconds or MAX_SECONDS)
+    how |= dict(
+        time_limit=time_limit or scale.TIME_LIMIT,
+        bundle=bundle,
+        labels=chosen,
+        max_seconds=max_seconds or MAX_SECONDS,
+    )
     try:
         done = scale.batch(source, out, **who, **how)
     except KeyboardInterrupt:

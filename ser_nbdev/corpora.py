@@ -159,6 +159,9 @@ def scan(
         for f in files
         if (found := parse(os.path.join(folder, f), names))
     ]
+    if odd := next((r["path"] for r in rows if not _is_text(r["path"])), None):
+        shown = os.fsencode(odd).decode("utf-8", "backslashreplace")
+        raise CorpusError(f"{shown!r} bears a name that is not UTF-8; rename the folder or the file.")
     df = pd.DataFrame(rows, columns=[*COLUMNS, "clip"]).astype("str")
     where = df.path.map(os.path.dirname)
     df["company"] = -df.groupby(["corpus", where]).path.transform("size") if len(df) else 0
@@ -166,6 +169,13 @@ def scan(
     df = df.sort_values(["rank", "clip", "company", "depth", "path"], ignore_index=True)
     df["duplicate"] = df.duplicated("clip")
     return df.drop(columns=["company", "depth", "rank"])
+
+
+def _is_text(path):
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:  # bytes of another encoding
+        return False
 
 # %% ../nbs/02_exploration.ipynb #239ed6c3
 def _walk(root):
@@ -491,11 +501,16 @@ def _changed(root, df, progress):
     if not manifest.is_file():
         return []
     problems = []
-    for line in tqdm(manifest.read_text().splitlines(), desc="checksums", unit="file", disable=not progress):
+    lines = manifest.read_text("utf-8", "replace").splitlines()
+    for line in tqdm(lines, desc="checksums", unit="file", disable=not progress):
         digest, _, name = line.partition(" ")
-        path = os.path.abspath(root / name.lstrip(" *"))
-        here = os.path.exists(path)
-        if here and pooch.file_hash(path) == digest:
+        path = os.path.abspath(root / name.lstrip(" *").replace("\0", ""))
+        here = os.path.isfile(path)  # a pipe or a device would never end
+        try:
+            if here and pooch.file_hash(path) == digest:
+                continue
+        except OSError as e:
+            problems.append((path, corpora.get(path, ""), "changed", f"cannot be read ({e.strerror})"))
             continue
         problem, detail = ("changed", "not the bytes of") if here else ("lost", "not there, but listed in")
         problems.append((path, corpora.get(path, ""), problem, f"{detail} MANIFEST.sha256"))
@@ -529,8 +544,7 @@ class Resume:
             if not (code == 416 and have):
                 answer.raise_for_status()
                 self._receive(answer, have if code == 206 else 0)
-        os.replace(self.part, output_file)
-        self.tag.unlink(missing_ok=True)
+        self._hand_over(output_file)
 
 # %% ../nbs/02_exploration.ipynb #132ff5c9
 @patch
@@ -541,6 +555,17 @@ def _headers(self: Resume, have):
     if have and self.tag.exists():
         headers["If-Range"] = self.tag.read_text()
     return headers
+
+
+@patch
+def _hand_over(self: Resume, output_file):
+    "Give what has arrived its name, a second one where the disk can: it is kept until it is known to be right."
+    Path(output_file).unlink(missing_ok=True)
+    try:
+        os.link(self.part, output_file)
+    except OSError:
+        os.replace(self.part, output_file)
+        self.tag.unlink(missing_ok=True)
 
 
 @patch
@@ -574,6 +599,9 @@ def _unsafe(member):
     return parts[0] == "" or ":" in parts[0] or ".." in parts or stat.S_ISLNK(member.external_attr >> 16)
 
 
+_ROOM = 2**30  # bytes that a corpus may take, however small its archive is
+
+
 def _unpack(archive, folder, progress):
     with zipfile.ZipFile(archive) as z:
         bad = next((m.filename for m in z.infolist() if _unsafe(m)), None)
@@ -582,7 +610,16 @@ def _unpack(archive, folder, progress):
                 f"The archive would write outside its folder ({bad!r}); it was removed. "
                 "Get it from another address."
             )
+        if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in z.infolist()):
+            raise FetchError(
+                "The archive is packed in an unusual way; it was removed. Get it from another address."
+            )
         need, free = sum(m.file_size for m in z.infolist()), shutil.disk_usage(folder).free
+        if need > max(_ROOM, 100 * os.path.getsize(archive)):
+            raise FetchError(
+                f"The archive would grow to {need >> 20} MB, a hundred times its size; it was removed. "
+                "Get it from another address."
+            )
         if need > free:
             raise OSError(28, f"{need >> 20} MB are needed, {free >> 20} MB are free")
         for m in tqdm(z.infolist(), desc="unpacking", unit="file", disable=not progress):
@@ -626,6 +663,7 @@ def fetch(
         raise FetchError(_ELSEWHERE[name])
     home = Path(data_dir() if folder is None else folder).expanduser().absolute()
     if (home / name).is_dir() and len(scan(home / name, name)):
+        shutil.rmtree(home / f".{name}-download", ignore_errors=True)  # if it was killed at the very end
         return home / name
     source, published = SOURCES.get(name, (url, None))
     url, known = url or source, published if checksum == "published" else checksum
@@ -660,6 +698,7 @@ def _download(url, known, home, name, progress):
             "goes on from there."
         ) from e
     except ValueError as e:
+        shutil.rmtree(parts)
         raise FetchError(
             f"What {url} sent is not the expected archive: its checksum differs. It was "
             "removed; call this again, or give another url=."
@@ -675,14 +714,15 @@ def _install(archive, home, name, progress):
         if scan(fresh, name).empty:
             raise FetchError(f"The archive holds no clip of {name}; it was removed. Give another url=.")
         os.replace(fresh, home / name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
-        archive.unlink()
+    except Exception as e:
+        if isinstance(e, OSError) and e.errno:
+            raise  # it is the disk, and not the archive
+        shutil.rmtree(archive.parent)
+        if isinstance(e, FetchError):
+            raise
         raise FetchError(
             f"The archive of {name} is damaged or cut short ({e}); it was removed. Call this again."
         ) from e
-    except FetchError:
-        archive.unlink()
-        raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(archive.parent)

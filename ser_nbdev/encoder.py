@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -199,13 +199,14 @@ def weights_file(
     if kept.is_file() and hashlib.sha256(content := kept.read_bytes()).hexdigest() == DIGEST:
         return content
     content = _download()
+    part = kept.with_suffix(f".{os.urandom(6).hex()}.part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.urandom(6).hex()}.part")
         part.write_bytes(content)
         os.replace(part, kept)
-    except OSError:
-        pass  # it is fetched again next time
+    except OSError:  # it is fetched again next time
+        with suppress(OSError):
+            part.unlink()
     return content
 
 # %% ../nbs/05a_encoder.ipynb #cd7c89b6

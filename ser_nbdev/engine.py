@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ class EngineError(RuntimeError):
 
 
 class Crashed(RuntimeError):
-    "Something killed the process that worked on it, twice; `what` it was, and the `problem`."
+    "Something killed the process that worked on it, twice, or it took too long; `what` it was, and the `problem`."
 
     def __init__(self, what, problem: str):
         super().__init__(what, problem)
@@ -87,8 +88,9 @@ _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL",
 class _Worker:
     "One worker process, started when it is needed, and again when it has died."
 
-    def __init__(self, make):
+    def __init__(self, make, time_limit=None):
         self.message, self.process, self.closed = pickle.dumps(make), None, False
+        self.time_limit = time_limit
 
     def start(self, tries=3):
         "A process that has made its work. Raises what that raised, or `EngineError` where it is killed every time."
@@ -136,20 +138,45 @@ def work(self: _Worker, some):
     while some and not self.closed:
         if self.process is None:
             self.start()
+        late = threading.Event()
         try:
             pickle.dump([argument for _, argument in some], self.process.stdin, protocol=5)
             self.process.stdin.flush()
             while some and not self.closed:
-                answer, error = pickle.load(self.process.stdout)
+                with _deadline(self.process, self.time_limit) as late:
+                    answer, error = pickle.load(self.process.stdout)
                 key, some, tries = some[0][0], some[1:], 0
                 yield key, answer, error
         except (EOFError, OSError, pickle.UnpicklingError):
             how = self._broken()
             tries += 1
-            if tries == 2 and not self.closed:
+            if (tries == 2 or late.is_set()) and not self.closed:
                 (key, what), some, tries = some[0], some[1:], 0
                 what = reprlib.repr(what[0] if isinstance(what, tuple) else what)
-                yield key, None, Crashed(what, f"killed the process that worked on it, twice ({how}).")
+                why = f"killed the process that worked on it, twice ({how})."
+                if late.is_set():
+                    why = f"took more than {self.time_limit:g} s and was given up; look at it by itself."
+                yield key, None, Crashed(what, why)
+
+
+@contextmanager
+def _deadline(process, seconds):
+    "Kill a process that is not done with what is done here in time; what is set if it was not."
+    late = threading.Event()
+
+    def end():
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, end) if seconds else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield late
+    finally:
+        if timer:
+            timer.cancel()
 
 
 @patch
@@ -181,10 +208,17 @@ class Local:
     def __init__(
         self,
         workers: int | None = None,  # processes; None: one for each core
+        time_limit: float | None = None,  # seconds for one argument; None: any number
     ):
-        self.workers = cores() if workers is None else workers
+        self.workers, self.time_limit = cores() if workers is None else workers, time_limit
         if self.workers < 1:
             raise EngineError(f"Work takes one worker at least, not {self.workers}.")
+        _check_limit(time_limit)
+
+
+def _check_limit(seconds):
+    if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
+        raise EngineError(f"A time limit is a number of seconds above 0, not {seconds}.")
 
 # %% ../nbs/01a_engine.ipynb #6ca31540
 @patch
@@ -195,7 +229,7 @@ def run(
 ):  # yields (key, answer or None, error or None), in the order in which they are known
     "Apply a function to many arguments. Raises what `make` raises, and `EngineError` where no worker starts."
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
-    crew = [_Worker(make) for _ in range(self.workers)]
+    crew = [_Worker(make, self.time_limit) for _ in range(self.workers)]
     for worker in crew:
         threading.Thread(target=_tend, args=(worker, todo, done), daemon=True).start()
     pairs, ahead = iter(pairs), 0
@@ -260,8 +294,8 @@ def _spread(function, arguments):
 class _Actor:
     "What Ray keeps on a machine: a worker process, and a function from blocks to blocks."
 
-    def __init__(self, make):
-        self.worker = _Worker(make)
+    def __init__(self, make, time_limit=None):
+        self.worker = _Worker(make, time_limit)
 
     def __call__(self, block):
         import pyarrow as pa
@@ -285,6 +319,7 @@ class Ray:
         workers: int | None = None,  # actors, each with one core; None: all cores but one
         address: str
         | None = None,  # of the cluster, "auto" or "ray://..."; None: that of $RAY_ADDRESS, or this machine
+        time_limit: float | None = None,  # seconds for one argument; None: any number
     ):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it tells of each retry, on our terminal
@@ -294,6 +329,8 @@ class Ray:
             raise EngineError(f"The engine ray needs {e.name}: pip install 'ser_nbdev[ray]'") from None
         if workers is not None and workers < 1:
             raise EngineError(f"Work takes one worker at least, not {workers}.")
+        _check_limit(time_limit)
+        self.time_limit = time_limit
         self.workers, self.address = workers, address or os.environ.get("RAY_ADDRESS", "local")
 
 # %% ../nbs/01a_engine.ipynb #43cefc7b
@@ -351,7 +388,12 @@ def run(
         if blocks:
             crew = self.workers or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
             pool = ray.data.ActorPoolStrategy(size=min(crew, len(blocks)))
-            how = dict(batch_size=None, batch_format="pyarrow", num_cpus=1, fn_constructor_args=(make,))
+            how = dict(
+                batch_size=None,
+                batch_format="pyarrow",
+                num_cpus=1,
+                fn_constructor_args=(make, self.time_limit),
+            )
             data = ray.data.from_arrow_refs(blocks).map_batches(_Actor, compute=pool, **how)
             for block in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 for known, failed in zip(block["known"], block["failed"]):
@@ -393,12 +435,13 @@ def choose(
     name: str = "local",  # one of `ENGINES`
     workers: int | None = None,  # processes; None: as many as there are cores
     address: str | None = None,  # of a Ray cluster
+    time_limit: float | None = None,  # seconds for one argument; None: any number
 ):  # a `Local` or a `Ray`
     "The engine of a name. Raises `EngineError` for an unknown one, and for Ray where it is not installed."
     if name not in ENGINES:
         raise EngineError(f"There is no engine {name!r}; there are {' and '.join(ENGINES)}.")
     if name == "ray":
-        return Ray(workers, address)
+        return Ray(workers, address, time_limit)
     if address is not None:
         raise EngineError("An address goes with the engine ray, and not with the local one.")
-    return Local(workers)
+    return Local(workers, time_limit)

@@ -372,9 +372,20 @@ class Frontend(Settings):
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
-        for name in ("n_fft", "hop", "n_mels", "n_mfcc", "average"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise ValueError(f"Frontend: {name} is a whole number above 0, not {value!r}.")
+        for name, most in dict(n_fft=8192, hop=8192, n_mels=1024, n_mfcc=1024, average=1024).items():
+            if type(value := getattr(self, name)) is not int or not 1 <= value <= most:
+                raise ValueError(f"Frontend: {name} is a whole number above 0, to {most}, not {value!r}.")
+        for name, least in dict(preemphasis=0, trim=1).items():
+            value = getattr(self, name)
+            if not (name == "trim" and value is None):
+                if not isinstance(value, (int, float)) or not least <= value < 1_000:
+                    raise ValueError(f"Frontend: {name} is a number from {least}, not {value!r}.")
+        if not 0 < len(self.warps) <= 64 or not all(0.2 <= w <= 5 for w in self.warps):
+            raise ValueError(f"Frontend: warps are 1 to 64 factors from 0.2 to 5, not {self.warps!r}.")
+        if not self.fmax - self.fmin >= 100:
+            raise ValueError(
+                f"Frontend: from fmin to fmax it is 100 Hz at least, not {self.fmin} to {self.fmax}."
+            )
         mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax)  # refuses a wrong range
         if self.kind == "mfcc":
             dct_matrix(self.n_mels, self.n_mfcc)
@@ -682,7 +693,7 @@ def __call__(
     "The features of `source`, from the disk if they are there. Raises what `load` raises."
     is_clip = isinstance(source, np.ndarray)
     try:
-        path = self.path(source, frontend)
+        path = self.path(source, frontend) if is_clip or os.path.isfile(source) else None
     except OSError:
         path = None  # `load` has the better words for a file that can't be read
     if path and (x := self._read(path)) is not None:

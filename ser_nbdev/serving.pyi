@@ -16,8 +16,10 @@ from pathlib import Path
 BUNDLES: Incomplete
 DEFAULT_BUNDLE: str
 KINDS: Incomplete
+FILES: Incomplete
 
-class BundleError(ValueError): ...
+class BundleError(ValueError):
+    def __init__(self, told) -> None: ...
 
 class Bundle:
     adaptation: Incomplete
@@ -26,6 +28,7 @@ class Bundle:
     folder: Incomplete
     card: Incomplete
     def __init__(self, source: str | Path | None = None) -> None: ...
+    def card_md(self) -> str: ...
     def hear(self, clip: np.ndarray) -> tuple: ...
 
 @contextmanager

@@ -9,7 +9,7 @@ __all__ = ['PROTOCOLS', 'NEAR_LIKENESS', 'NEAR_CORRELATION', 'CLAIMS', 'SIDES', 
            'read_sides', 'TableAudit', 'audit_table']
 
 # %% ../nbs/04_splits.ipynb #55ff318b
-import hashlib, os, tempfile
+import hashlib, os, tempfile, warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -307,8 +307,10 @@ def _hear(path):  # decode, digest, fingerprint
 # %% ../nbs/04_splits.ipynb #489a7014
 def _stored(path, folder):  # `_hear` by way of a folder
     try:
-        data = Path(path).read_bytes()
+        data = Path(path).read_bytes() if os.path.isfile(path) else None  # a pipe may have no end
     except OSError:
+        data = None
+    if data is None:
         return _hear(path)  # raises the error that fits
     file = Path(folder) / f"{hashlib.blake2b(data, digest_size=16, person=b'splits-1').hexdigest()}.npz"
     try:
@@ -316,14 +318,19 @@ def _stored(path, folder):  # `_hear` by way of a folder
             return Heard(str(kept["digest"]), kept["fingerprint"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         heard = _hear(path)  # none, or not whole
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as f:
-            np.savez(f, digest=heard.digest, fingerprint=heard.fingerprint)
-        os.replace(name, file)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as f:
+                np.savez(f, digest=heard.digest, fingerprint=heard.fingerprint)
+            os.replace(name, file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as e:  # it costs time, never a result
+        warnings.warn(
+            f"What was heard can't be kept in {folder} ({e.strerror or e}); it is heard anew each time."
+        )
     return heard
 
 # %% ../nbs/04_splits.ipynb #8e4df949

@@ -11,8 +11,8 @@ __all__ = ['SPEECH', 'INTENDED', 'TrainingError', 'Recipe', 'recipe_from_dict', 
 import hashlib
 import json
 import os
-import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -166,15 +166,20 @@ def _save_state(path, name, model, history, best):
     arrays = {f"model{i}": v.numpy() for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)}
     arrays |= {f"best{i}": w for i, w in enumerate(best)}
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".state.", delete=False) as f:
-        try:
+    part = path.with_name(f".{path.name}.part")  # always the same: what a killed run left is written over
+    try:
+        with open(part, "wb") as f:
             np.savez(f, about=json.dumps({"run": name, "history": history}), **arrays)
             f.flush()
             os.fsync(f.fileno())
-            os.replace(f.name, path)
-        except BaseException:
-            os.unlink(f.name)
-            raise
+        os.replace(part, path)
+    except OSError as e:
+        with suppress(OSError):
+            part.unlink()
+        raise TrainingError(
+            f"{path}: the state of the training can't be kept ({e.strerror or e}): mend that and begin again; it goes on"
+            " after the last epoch that was kept."
+        ) from e
 
 # %% ../nbs/06_training.ipynb #2eb17155
 def _load_state(path, name, model):

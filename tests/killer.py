@@ -8,7 +8,7 @@ from ser_nbdev.scale import _Ear
 
 
 class Ear(_Ear):
-    "Dies of a path with `poison` in it, and of one with `once` the first time; dawdles over one with `slow`."
+    "Dies of a path with `poison` in it, and of one with `once` the first time; dawdles over one with `slow`, and never ends one with `stuck`."
 
     def __call__(self, path):
         if "poison" in path:
@@ -16,6 +16,8 @@ class Ear(_Ear):
         if "once" in path and not os.path.exists(path + ".seen"):
             open(path + ".seen", "w").close()
             os.kill(os.getpid(), 9)
+        if "stuck" in path:
+            time.sleep(3600)
         if "slow" in path:
             time.sleep(0.02)
         return super().__call__(path)

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from ser_nbdev import serving
+from ser_nbdev import cli, serving
 
 SER = [sys.executable, "-c", "import sys; from ser_nbdev.cli import main; sys.exit(main())"]
 SAMPLES = serving.samples()
@@ -229,6 +230,22 @@ def test_files_that_are_no_good_cost_the_others_nothing(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    done = ser("predict", "--bundle", "tess-lstm", tmp_path / "pipe.wav", "/dev/zero", SAMPLES[0])
+    assert done.returncode == 1 and done.stdout.count("is no regular file; give one.") == 2, done.stdout
+    assert done.stderr == "ser: 2 of 3 could not be read.\n"
+
+
+def test_standard_input_without_end(monkeypatch):
+    with open("/dev/zero", "rb") as endless:
+        monkeypatch.setattr(cli, "_MOST", 100_000)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=endless))
+        ((path, said),) = cli.clips(["-"])
+    assert path == "-" and said.endswith("write it to a file and name that.")
+
+
 def test_closed_streams_and_a_full_disk():
     for close in (">&-", "2>&-", ">&- 2>&-", "<&-"):
         done = subprocess.run(f"{shlex.join([*SER, 'predict', str(SAMPLES[0])])} {close}", shell=True)

@@ -262,6 +262,28 @@ def test_verify_checks_a_manifest(tmp_path):
     ]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on this system")
+def test_names_in_another_encoding_are_told(tmp_path):
+    "As of folders that come from an old disk, in Latin-1."
+    folder = os.fsencode(tmp_path) + b"/Gef\xfchle"
+    os.mkdir(folder)
+    open(folder + b"/03a01Fa.wav", "wb").close()
+    for look in (table, scan, verify):
+        with pytest.raises(CorpusError, match=r"Gef\\\\xfchle.*is not UTF-8; rename"):
+            look(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_manifest_that_lists_what_is_no_file(tmp_path):
+    (tmp_path / "03a01Fa.wav").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    names = [b"folder", b"pipe", b"/dev/zero", b"../" * 30 + b"dev/zero", b"\xff", b"nul\0", b"x" * 5000, b""]
+    (tmp_path / "MANIFEST.sha256").write_bytes(b"".join(b"0  %s\n" % name for name in names))
+    found = verify(tmp_path, decode=False, checksums=True, progress=False)
+    assert set(found.problems.problem) == {"lost"} and len(found.problems) == len(names)
+
+
 def test_published_totals():
     totals = {name: sum(corpora._expected(c).values()) for name, c in CORPORA.items()}
     assert totals == {

@@ -227,6 +227,16 @@ def test_full_disk_costs_one_warning_and_no_result(tmp_path, monkeypatch):
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    from ser_nbdev.audio import UnreadableAudio
+
+    os.mkfifo(tmp_path / "pipe.wav")
+    for source in (tmp_path / "pipe.wav", "/dev/zero"):
+        with pytest.raises(UnreadableAudio, match="no regular file"):
+            ft.FeatureCache(tmp_path)(source, ft.Frontend())
+
+
 def test_settings_content_and_version_are_all_in_the_key(tmp_path, monkeypatch):
     cache, clip = ft.FeatureCache(tmp_path), voice()
     several = (ft.Frontend(), ft.Frontend(hop=320), ft.Frontend(fmin=1.0), ft.baseline_features)

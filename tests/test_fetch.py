@@ -5,11 +5,13 @@ import io
 import os
 import random
 import re
+import shutil
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import pooch
 import pytest
 
 from ser_nbdev import corpora
@@ -135,12 +137,39 @@ def test_killed_before_the_part_is_renamed(get, site, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(corpora.os, "replace", die)
+        m.setattr(corpora.os, "link", die)
         with pytest.raises(KeyboardInterrupt):
             get()
     get()
     assert site.asked[1]["Range"] == f"bytes={len(site.data)}-"  # answered by 416: there is no rest
     assert len(site.sent) == 1
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["", "no hard links"])
+def test_killed_while_the_checksum_is_made(get, site, tmp_path, monkeypatch, links):
+    """That takes seconds for a large archive, which must not be lost by them."""
+
+    def die(*args, **kw):
+        raise SystemExit
+
+    with monkeypatch.context() as m:
+        if not links:
+            m.setattr(corpora.os, "link", lambda *args: os.stat(tmp_path / "nowhere"))
+        m.setattr(pooch.core, "hash_matches", die)
+        m.setattr(os, "remove", lambda *args: None)  # as if by kill -9: nothing is tidied
+        with pytest.raises(SystemExit):
+            get()
+    get()
+    assert len(site.sent) == (1 if links else 2) and os.listdir(tmp_path) == ["tess"]
+
+
+def test_killed_when_all_is_there(get, site, tmp_path, monkeypatch):
+    with monkeypatch.context() as m:
+        m.setattr(corpora.shutil, "rmtree", lambda *args, **kw: None)
+        get()
+    assert len(os.listdir(tmp_path)) == 2
+    get()
+    assert os.listdir(tmp_path) == ["tess"] and len(site.asked) == 1
 
 
 def test_killed_while_unpacking(get, site, tmp_path, monkeypatch):
@@ -312,6 +341,28 @@ def test_more_than_fits(get, site, monkeypatch):
     monkeypatch.setattr(corpora.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(FetchError, match="are needed, 0 MB are free"):
         get()
+
+
+def test_an_archive_that_grows_a_hundredfold(get, site, tmp_path, monkeypatch):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr(CLIPS[0], bytes(2_000_000))
+    site.data = file.getvalue()
+    assert len(table(get(checksum=None))) == 1  # small enough, whatever the ratio
+    shutil.rmtree(tmp_path / "tess")
+    monkeypatch.setattr(corpora, "_ROOM", 1_000_000)
+    with pytest.raises(FetchError, match="would grow to 1 MB, a hundred times its size; it was removed"):
+        get(checksum=None)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_in_an_unusual_way(get, site, tmp_path, method):
+    """LZMA takes as much memory as the archive asks for."""
+    site.data = archive(method=method, size=1_000)
+    with pytest.raises(FetchError, match="packed in an unusual way; it was removed"):
+        get(checksum=None)
+    assert os.listdir(tmp_path) == []
 
 
 def test_folder_that_cannot_be_written(site, tmp_path):

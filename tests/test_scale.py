@@ -8,6 +8,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from encoder_stub import encoder_bundle
 
 from ser_nbdev import scale
 from ser_nbdev.cli import main
+from ser_nbdev.engine import EngineError
 from ser_nbdev.scale import BatchError, batch, read_rows, summary
 from ser_nbdev.serving import Recognizer, samples
 
@@ -482,6 +484,54 @@ def test_a_full_disk_is_a_sentence(many, tmp_path):
         assert (disk / "t.csv").read_bytes() == whole
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_file_that_takes_too_long_is_a_row(tmp_path, monkeypatch):
+    "A decoder that hangs, tried once; what stands behind it in the same worker's hand is heard."
+    folder = fill(tmp_path / "x", 20)
+    os.link(folder / "0000.flac", folder / "0000-stuck.flac")
+    monkeypatch.setattr(scale, "_Ear", killer.Ear)
+    begun = time.monotonic()
+    rows = list(read_rows(batch(folder, tmp_path / "t.csv", **QUIET, time_limit=5).out))
+    assert time.monotonic() - begun < 60 and len(rows) == 21
+    told = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert (
+        list(told) == ["0000-stuck.flac"] and "took more than 5 s and was given up" in told["0000-stuck.flac"]
+    )
+
+
+def test_a_server_that_never_answers_is_a_row(tmp_path):
+    pytest.importorskip("fsspec"), pytest.importorskip("aiohttp")
+    os.link(fill(tmp_path / "x", 1) / "0000.flac", tmp_path / "good.flac")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and that is all
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/stalled.wav"
+        (tmp_path / "list.txt").write_text(f"{url}\ngood.flac\n")
+        rows = list(read_rows(batch(tmp_path / "list.txt", tmp_path / "t.csv", **QUIET, time_limit=5).out))
+    assert [row["path"] for row in rows] == [url, "good.flac"] and rows[1]["error"] is None
+    assert "took more than 5 s and was given up" in rows[0]["error"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_rows_and_no_manifests(tmp_path):
+    folder = fill(tmp_path / "x", 2)
+    os.mkfifo(folder / "pipe.wav")
+    os.symlink("/dev/zero", folder / "endless.wav")
+    rows = list(read_rows(batch(folder, tmp_path / "t.csv", **QUIET).out))
+    told = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert set(told) == {"pipe.wav", "endless.wav"}
+    assert all(why.endswith("is no regular file; give one.") for why in told.values()), told
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.symlink("/dev/zero", tmp_path / "endless.txt")
+    for name in ("pipe.csv", "endless.txt"):
+        done = ser("batch", tmp_path / name, "--out", tmp_path / "u.csv")
+        assert done.returncode == 1 and is_one_sentence(done.stderr) and "no regular file" in done.stderr
+        assert not list(tmp_path.glob("u.csv*"))
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_time_limit_that_is_none(limit, tmp_path):
+    with pytest.raises(EngineError, match="above 0"):
+        batch(fill(tmp_path / "x", 1), tmp_path / "t.csv", **QUIET, time_limit=limit)
 
 
 # ---- what is not to be mixed

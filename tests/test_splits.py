@@ -7,7 +7,7 @@ import numpy as np, pandas as pd, pytest, soundfile as sf
 from hypothesis import given, settings, strategies as st
 
 from ser_nbdev import corpora, splits
-from ser_nbdev.audio import SAMPLE_RATE
+from ser_nbdev.audio import SAMPLE_RATE, AudioError
 from ser_nbdev.emotions import EMOTIONS
 from ser_nbdev.splits import LeakError, Split, SplitError, audit, audit_table, check, hold_out, split
 
@@ -232,3 +232,10 @@ def test_no_take_is_mistaken_for_another():
     table = corpora.table(corpus="tess")
     some = table[(table.speaker == table.speaker.iloc[-1]) & table.emotion.isin(["sad", "neutral"])]
     assert splits.duplicates(some).empty
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match="no regular file"):
+        splits.hear(tmp_path / "pipe.wav", tmp_path)

@@ -99,7 +99,7 @@ def rendered(markdown):
 @views.get("/model")
 def model():
     "The card of the bundle that answers, as its author wrote it."
-    text = (recognizer().bundle.folder / "card.md").read_text(encoding="utf-8")
+    text = recognizer().bundle.card_md()
     return render_template("model.html", card=rendered(text))
 
 
