@@ -4,7 +4,8 @@
 
 Both are asked in turn, round by round, by a load generator in a process of its own, a new connection for each
 request: first one client alone, then as many as keep every worker busy. Then ours alone gets twice what it can
-bear, at random moments. Clips are of about two seconds: TESS if SER_DATA_DIR is set, else the demo corpus.
+bear, at random moments; and so does ours with half the workers, for with a worker on every core none is left for the server
+in front of them and for the generator. Clips are of about two seconds: TESS if SER_DATA_DIR is set, else the demo corpus.
 The baseline runs once as its author left it, and once with its libraries held to one thread, as our workers are.
 """
 
@@ -218,6 +219,17 @@ def middle(rounds, key):
     return statistics.median(found) if found else None
 
 
+def overload(workers, seconds, plan):
+    "One client, as many as keep the workers busy, and twice of what that came to: figures of each."
+    with ours(workers) as (ports, _):
+        plan = dict(plan, ports=ports)
+        load(**plan, clients=2 * workers, seconds=min(seconds, 3))  # warm
+        alone = load(**plan, clients=1, seconds=seconds)
+        rate = 2 * load(**plan, clients=2 * workers, seconds=seconds)["per_second"]
+        twice = load(**plan, clients=THREADS, seconds=seconds, rate=rate)
+    return {"alone": alone, "twice": twice | {"offered_per_second": rate}}
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -273,6 +285,11 @@ def main():
     other = {s: sum(t["statuses"].get(s, 0) for t in twice) for t in twice for s in t["statuses"]}
     result["twice"] = {"statuses": other, "p99_over_alone": middle(twice, "p99_ms") / mine["alone_p99_ms"]}
     print("at twice what it can bear:", result["twice"])
+    fewer = max(1, workers // 2)
+    rounds = [overload(fewer, seconds, {"clips": paths}) for _ in range(args.rounds)]
+    over = [r["twice"]["p99_ms"] / r["alone"]["p99_ms"] for r in rounds]
+    result["twice_fewer"] = {"workers": fewer, "p99_over_alone": statistics.median(over), "rounds": rounds}
+    print(f"the same with {fewer}: p99 {statistics.median(over):.2f} times that of one client alone")
     for name in ("baseline", "baseline, one thread"):
         them = result[name]
         ratio = {
