@@ -642,13 +642,9 @@ def batch(
     _speakers(False, pattern)
     chosen = labels if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     who = dict(column=column, speaker_column=speaker_column, speaker_pattern=pattern)
-    how = dict(engine=engine, workers=workers, address=address, progress=sys.stderr.isatty())
-    how |= dict(
-        time_limit=time_limit or scale.TIME_LIMIT,
-        bundle=bundle,
-        labels=chosen,
-        max_seconds=max_seconds or MAX_SECONDS,
-    )
+    how = dict(bundle=bundle, labels=chosen, max_seconds=max_seconds or MAX_SECONDS)
+    how |= dict(engine=engine, workers=workers, address=address, progress=sys.stderr.isatty())
+    how |= dict(time_limit=time_limit or scale.TIME_LIMIT)
     try:
         done = scale.batch(source, out, **who, **how)
     except KeyboardInterrupt:

@@ -574,7 +574,7 @@ def _again(self: Resume, url, output_file):
     self.tag.unlink(missing_ok=True)
     return self(url, output_file, None)
 
-
+# %% ../nbs/02_exploration.ipynb #132ff5ca
 @patch
 def _receive(self: Resume, answer, have):
     etag = answer.headers.get("ETag", "W/")

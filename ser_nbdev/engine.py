@@ -158,7 +158,7 @@ def work(self: _Worker, some):
                     why = f"took more than {self.time_limit:g} s and was given up; look at it by itself."
                 yield key, None, Crashed(what, why)
 
-
+# %% ../nbs/01a_engine.ipynb #fce84b82
 @contextmanager
 def _deadline(process, seconds):
     "Kill a process that is not done with what is done here in time; what is set if it was not."

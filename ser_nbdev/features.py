@@ -362,33 +362,39 @@ class Frontend(Settings):
     warps: tuple = (1.0,)  # for `views`: factors by which the formants seem higher
 
     def __post_init__(self):
-        choices = dict(
-            kind=("mfcc", "logmel"),
-            deltas=(0, 1, 2),
-            normalise=("none", "mean", "meanvar"),
-            pitch=("none", "relative", "both"),
-            delta_width=range(3, 100, 2),
+        self._check()
+
+# %% ../nbs/03_features.ipynb #8b907e99
+@patch
+def _check(self: Frontend):
+    "Refuse what cannot be, with a sentence."
+    choices = dict(
+        kind=("mfcc", "logmel"),
+        deltas=(0, 1, 2),
+        normalise=("none", "mean", "meanvar"),
+        pitch=("none", "relative", "both"),
+        delta_width=range(3, 100, 2),
+    )
+    for name, allowed in choices.items():
+        if (value := getattr(self, name)) not in allowed:
+            raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
+    for name, most in dict(n_fft=8192, hop=8192, n_mels=1024, n_mfcc=1024, average=1024).items():
+        if type(value := getattr(self, name)) is not int or not 1 <= value <= most:
+            raise ValueError(f"Frontend: {name} is a whole number above 0, to {most}, not {value!r}.")
+    for name, least in dict(preemphasis=0, trim=1).items():
+        value = getattr(self, name)
+        if not (name == "trim" and value is None):
+            if not isinstance(value, (int, float)) or not least <= value < 1_000:
+                raise ValueError(f"Frontend: {name} is a number from {least}, not {value!r}.")
+    if not 0 < len(self.warps) <= 64 or not all(0.2 <= w <= 5 for w in self.warps):
+        raise ValueError(f"Frontend: warps are 1 to 64 factors from 0.2 to 5, not {self.warps!r}.")
+    if not self.fmax - self.fmin >= 100:
+        raise ValueError(
+            f"Frontend: from fmin to fmax it is 100 Hz at least, not {self.fmin} to {self.fmax}."
         )
-        for name, allowed in choices.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"Frontend: {name} is one of {', '.join(map(str, allowed))}, not {value!r}.")
-        for name, most in dict(n_fft=8192, hop=8192, n_mels=1024, n_mfcc=1024, average=1024).items():
-            if type(value := getattr(self, name)) is not int or not 1 <= value <= most:
-                raise ValueError(f"Frontend: {name} is a whole number above 0, to {most}, not {value!r}.")
-        for name, least in dict(preemphasis=0, trim=1).items():
-            value = getattr(self, name)
-            if not (name == "trim" and value is None):
-                if not isinstance(value, (int, float)) or not least <= value < 1_000:
-                    raise ValueError(f"Frontend: {name} is a number from {least}, not {value!r}.")
-        if not 0 < len(self.warps) <= 64 or not all(0.2 <= w <= 5 for w in self.warps):
-            raise ValueError(f"Frontend: warps are 1 to 64 factors from 0.2 to 5, not {self.warps!r}.")
-        if not self.fmax - self.fmin >= 100:
-            raise ValueError(
-                f"Frontend: from fmin to fmax it is 100 Hz at least, not {self.fmin} to {self.fmax}."
-            )
-        mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax)  # refuses a wrong range
-        if self.kind == "mfcc":
-            dct_matrix(self.n_mels, self.n_mfcc)
+    mel_filters(SAMPLE_RATE, self.n_fft, self.n_mels, self.fmin, self.fmax)  # refuses a wrong range
+    if self.kind == "mfcc":
+        dct_matrix(self.n_mels, self.n_mfcc)
 
 # %% ../nbs/03_features.ipynb #d91456e6
 def _averaged(x, n):

@@ -641,7 +641,7 @@ def _outputs(out):
 # %% ../nbs/09_scale.ipynb #d94fe4b9
 TIME_LIMIT = 600.0  # seconds, as long as it may take to fetch a large file
 
-
+# %% ../nbs/09_scale.ipynb #d94fe4ba
 def batch(
     source: str | Path,  # a folder or a manifest: see `listing`
     out: str | Path,  # the table: .parquet, .csv or .jsonl

@@ -413,7 +413,7 @@ def _sweep(folder):
 
 _UNFINISHED = ".unfinished-bundle"
 
-
+# %% ../nbs/08_serving.ipynb #fb8b0b47
 def write_bundle(
     folder: str | Path,  # where the bundle shall stand; an older bundle there is replaced
     model: bytes,  # a LiteRT model

@@ -60,7 +60,6 @@ CARDS = {
     "it lacks 'threshold'": {"calibration": {"temperature": 2}},
     "names no model.tflite": {"checksums": {}},
     "model.tflite is not what the card says": {"checksums": {"model.tflite": "0" * 64}},
-    "notes.txt is missing": {"checksums": {"notes.txt": "0" * 64}},
 }
 
 

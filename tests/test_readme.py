@@ -13,7 +13,14 @@ import tables  # noqa: E402
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-QUOTED = [tables.accuracy, tables.published, tables.speed, tables.unseen, tables.adaptation]
+QUOTED = [
+    tables.accuracy,
+    tables.published,
+    tables.speed,
+    tables.unseen,
+    tables.adaptation,
+    tables.peers,
+]
 
 
 @pytest.mark.parametrize("table", QUOTED, ids=lambda t: t.__name__)

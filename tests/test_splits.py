@@ -156,8 +156,8 @@ def test_the_cache_holds_nothing_half(tmp_path, monkeypatch):
 
     with monkeypatch.context() as m:
         m.setattr(np, "savez", full)
-        with pytest.raises(OSError):
-            splits._stored(file, cache)
+        with pytest.warns(UserWarning, match="can't be kept"):
+            assert splits._stored(file, cache).digest == splits.hear(file).digest
     assert not list(cache.glob("*"))
     assert splits._stored(file, cache).digest == splits.hear(file).digest
     assert [p.suffix for p in cache.iterdir()] == [".npz"]

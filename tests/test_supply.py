@@ -50,7 +50,7 @@ def test_every_requirement_says_from_which_version_on():
     cfg = supply.settings()
     lists = [key for key in cfg if key.endswith("requirements")]
     assert {"requirements", "train_requirements", "dev_requirements"} <= set(lists)
-    for line in "\n".join(cfg[key] for key in lists).split():
+    for line in filter(None, map(str.strip, "\n".join(cfg[key] for key in lists).splitlines())):
         assert any(s.operator in (">=", "==") for s in Requirement(line).specifier), line
 
 
