@@ -192,8 +192,9 @@ def _configure(self: Bundle, card, calibration):
     self.adaptation = Adaptation.from_dict(card["adaptation"])
     if self.adaptation.labels != self.labels:
         raise ValueError("it adapts other labels than it has")
-    if not all(1e-3 < t < 1e3 for t in (self.adaptation.temperature, self.adaptation.familiar)):
-        raise ValueError(f"temperatures of {self.adaptation.temperature} and {self.adaptation.familiar}")
+    temperatures = [getattr(self.adaptation, name) for name in ("temperature", "familiar", "close")]
+    if not all(1e-3 < t < 1e3 for t in temperatures):
+        raise ValueError(f"temperatures of {temperatures}")
     self.threshold, self.speech = float(calibration["threshold"]), float(calibration["speech"])
     if not (0 <= self.threshold <= 1 and math.isfinite(self.speech)):
         raise ValueError(f"a threshold of {self.threshold}, and {self.speech} for speech")

@@ -54,6 +54,7 @@ CARDS = {
     "described by": {"adaptation": {"labels": list(LABELS)}},
     "means of shape (9, 18)": {"adaptation": {**ADAPTATION.to_dict(), "means": [[1, 2], [3, 4]]}},
     "scatter is no covariance": {"adaptation": {**ADAPTATION.to_dict(), "scatter": (-np.eye(18)).tolist()}},
+    "temperatures of [2.0, 1.0, 10000.0]": {"adaptation": {**ADAPTATION.to_dict(), "close": 1e4}},
     "doubt is a positive number": {"adaptation": {**ADAPTATION.to_dict(), "doubt": -1}},
     "threshold of nan": {"calibration": {"threshold": float("nan"), "speech": 0}},
     "inf for speech": {"calibration": {"threshold": 0.5, "speech": float("inf")}},
