@@ -39,7 +39,7 @@ def alone(tmp_path):
 
 def told():
     "What `make lab` runs, once everything is installed."
-    make = ["make", "-n", "-o", f"{sys.prefix}/.dev", "lab", f"VENV={sys.prefix}"]
+    make = ["make", "-n", "--no-print-directory", "-o", f"{sys.prefix}/.dev", "lab", f"VENV={sys.prefix}"]
     return (
         subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
         .stdout.splitlines()[-1]
