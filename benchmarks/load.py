@@ -219,15 +219,16 @@ def middle(rounds, key):
     return statistics.median(found) if found else None
 
 
-def overload(workers, seconds, plan):
-    "One client, as many as keep the workers busy, and twice of what that came to: figures of each."
-    with ours(workers) as (ports, _):
-        plan = dict(plan, ports=ports)
-        load(**plan, clients=2 * workers, seconds=min(seconds, 3))  # warm
-        alone = load(**plan, clients=1, seconds=seconds)
-        rate = 2 * load(**plan, clients=2 * workers, seconds=seconds)["per_second"]
-        twice = load(**plan, clients=THREADS, seconds=seconds, rate=rate)
-    return {"alone": alone, "twice": twice | {"offered_per_second": rate}}
+def measured(plan, workers, seconds, overload=False):
+    "Figures for one client, for as many as keep the workers busy and, if asked for, for twice of what that came to."
+    load(**plan, clients=2 * workers, seconds=min(seconds, 3))  # warm
+    found = {"alone": load(**plan, clients=1, seconds=seconds)}
+    found["busy"] = load(**plan, clients=2 * workers, seconds=seconds)
+    if overload:
+        rate = 2 * found["busy"]["per_second"]
+        found["twice"] = load(**plan, clients=THREADS, seconds=seconds, rate=rate)
+        found["twice"]["offered_per_second"] = rate
+    return found
 
 
 def main():
@@ -259,17 +260,10 @@ def main():
         for _ in range(args.rounds):
             for name, server in servers.items():
                 with server() as (ports, pids):
-                    plan = dict(clips=paths, ports=ports)
-                    load(**plan, clients=2 * workers, seconds=min(seconds, 3))  # warm
-                    alone = load(**plan, clients=1, seconds=seconds)
-                    busy = load(**plan, clients=2 * workers, seconds=seconds)
                     entry = found.setdefault(name, {"alone": [], "busy": [], "memory": [], "twice": []})
-                    entry["alone"].append(alone)
-                    entry["busy"].append(busy)
-                    if name == "ours":
-                        rate = 2 * busy["per_second"]
-                        twice = load(**plan, clients=THREADS, seconds=seconds, rate=rate)
-                        entry["twice"].append(twice | {"offered_per_second": rate})
+                    plan = dict(clips=paths, ports=ports)
+                    for kind, figures in measured(plan, workers, seconds, overload=name == "ours").items():
+                        entry[kind].append(figures)
                     entry["memory"].append(megabytes(pids()))
     result = {"workers": workers, "seconds": seconds, "rounds": args.rounds, "clips": len(paths)}
     result["load_average"] = {"before": before, "after": os.getloadavg()}  # of all that runs here
@@ -286,7 +280,10 @@ def main():
     result["twice"] = {"statuses": other, "p99_over_alone": middle(twice, "p99_ms") / mine["alone_p99_ms"]}
     print("at twice what it can bear:", result["twice"])
     fewer = max(1, workers // 2)
-    rounds = [overload(fewer, seconds, {"clips": paths}) for _ in range(args.rounds)]
+    rounds = []
+    for _ in range(args.rounds):
+        with ours(fewer) as (ports, _pids):
+            rounds.append(measured(dict(clips=paths, ports=ports), fewer, seconds, overload=True))
     over = [r["twice"]["p99_ms"] / r["alone"]["p99_ms"] for r in rounds]
     result["twice_fewer"] = {"workers": fewer, "p99_over_alone": statistics.median(over), "rounds": rounds}
     print(f"the same with {fewer}: p99 {statistics.median(over):.2f} times that of one client alone")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from disks import disk, full
+from fatal import DIE_AT
 
 from ser_nbdev import features, serving
 from ser_nbdev.cli import main
@@ -40,22 +41,11 @@ def test_killed_at_random_moments(case, kills):
     assert f"{case} {{" in done.stdout and f"'kills': {kills}" in done.stdout
 
 
-FATAL = """
-import os, signal, sys
+FATAL = f"""{DIE_AT}
 from ser_nbdev import serving
-calls, (name, turn, after) = 0, (sys.argv[1], int(sys.argv[2]), sys.argv[3] == "after")
-place = serving if name == "_swap" else serving.os
-usual = getattr(place, name)
-def fatal(*a, **kw):
-    global calls
-    calls += 1
-    if calls == turn and not after: os.kill(os.getpid(), signal.SIGKILL)
-    made = usual(*a, **kw)
-    if calls == turn: os.kill(os.getpid(), signal.SIGKILL)
-    return made
-setattr(place, name, fatal)
+die_at(serving if sys.argv[1] == "_swap" else serving.os, sys.argv[1], int(sys.argv[2]), sys.argv[3])
 old = serving.Bundle(sys.argv[4])
-serving.write_bundle(old.folder, old._model, {**old.card, "version": "new"}, "# new")
+serving.write_bundle(old.folder, old._model, {{**old.card, "version": "new"}}, "# new")
 """
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from encoder_stub import encoder_bundle
+from fatal import DIE_AT
 
 from ser_nbdev import scale
 from ser_nbdev.cli import main
@@ -327,19 +328,9 @@ MOMENTS = [
     ("scale._Ledger", "commit", 2, "after"), ("scale.os", "fsync", 1, "before"), ("scale.os", "replace", 1, "before"),
     ("scale.os", "replace", 1, "after"), ("scale.os", "replace", 2, "before"), ("scale.os", "replace", 2, "after"),
     ("scale.Path", "unlink", 1, "after")]  # fmt: skip
-FATAL = """
-import os, signal, sys
+FATAL = f"""{DIE_AT}
 from ser_nbdev import scale
-calls, (place, name, turn, after) = 0, (eval(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "after")
-usual = getattr(place, name)
-def fatal(*a, **kw):
-    global calls
-    calls += 1
-    if calls == turn and not after: os.kill(os.getpid(), signal.SIGKILL)
-    made = usual(*a, **kw)
-    if calls == turn: os.kill(os.getpid(), signal.SIGKILL)
-    return made
-setattr(place, name, fatal)
+die_at(eval(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
 scale.batch(*sys.argv[5:], bundle="tess-lstm", workers=1, progress=False)
 """
 

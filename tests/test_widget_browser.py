@@ -5,9 +5,7 @@ The microphone is a file. Skips where there is no Chromium."""
 import base64
 import re
 
-import numpy as np
 import pytest
-import soundfile as sf
 
 from ser_nbdev import audio, serving
 
@@ -15,9 +13,9 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 widget = pytest.importorskip(
     "ser_nbdev.widget", reason="anywidget is not installed (it is in the notebook extra)"
 )
-from test_page_browser import BROWSER, FLAGS, playwright  # noqa: E402
+import test_page_browser  # noqa: E402
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium was found on the PATH")
+pytestmark = pytest.mark.skipif(test_page_browser.BROWSER is None, reason="no Chromium was found on the PATH")
 
 PAGE = """<!doctype html><meta charset="utf-8"><main></main><script type="module">
 import widget from "./widget.js";
@@ -40,15 +38,7 @@ SPY = """const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaD
 if (open) navigator.mediaDevices.getUserMedia = async (how) => { window.how = how; return (window.stream = await open(how)); };"""
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    microphone = tmp_path_factory.mktemp("microphone") / "says.wav"
-    sf.write(microphone, np.concatenate([audio.load(p) for p in serving.samples()]), audio.SAMPLE_RATE)
-    with playwright.sync_playwright() as p:
-        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
-        browser = p.chromium.launch(executable_path=BROWSER, args=flags)
-        yield browser
-        browser.close()
+browser = test_page_browser.browser  # with the same microphone
 
 
 @pytest.fixture
