@@ -7,6 +7,7 @@ all show, which `nbdev_export && git diff` does not see. Then cleans the copy an
 """
 
 import filecmp
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 import stubs
 
 ROOT = Path(__file__).resolve().parent.parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def run(command: str, cwd: Path):
@@ -37,6 +39,18 @@ def differences(made: Path, kept: Path, pattern: str):
     for n in sorted(made_files & kept_files):
         if not filecmp.cmp(made / n, kept / n, shallow=False):
             yield f"{name}/{n}: is not what the notebooks make of it"
+
+
+def drop_widgets(folder: Path):
+    "Take out of the notebooks in `folder` what shows nothing without a kernel: progress bars and other widgets."
+    for path in folder.rglob("*.ipynb"):
+        book = json.loads(path.read_text("utf-8"))
+        for cell in book["cells"]:
+            if widgets := [out for out in cell.get("outputs", []) if WIDGET in out.get("data", {})]:
+                cell["outputs"] = [out for out in cell["outputs"] if out not in widgets]
+        text = json.dumps(book, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+        if text != path.read_text("utf-8"):
+            path.write_text(text, encoding="utf-8")
 
 
 def readme(notebook: Path) -> str:
@@ -75,6 +89,7 @@ def check(root: Path, write: bool = False) -> list:
         found += differences(exported, root / "ser_nbdev", "*.py")
         found += differences(exported, root / "ser_nbdev", "*.pyi")
         run("nbdev_clean", copy)
+        drop_widgets(copy / "nbs")
         found += differences(copy / "nbs", root / "nbs", "*.ipynb")
         if (root / "nbs" / "tutorials").is_dir():
             found += differences(copy / "nbs" / "tutorials", root / "nbs" / "tutorials", "*.ipynb")

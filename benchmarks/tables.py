@@ -169,6 +169,15 @@ def adaptation() -> str:
     return rows(*lines)
 
 
+def sensitivity() -> str:
+    "Points of adapted UAR that half or twice of each chosen number makes, by protocol."
+    told = result("unseen")["sensitivity"]
+    lines = [["the number", *next(iter(told.values()))]]
+    for name, differences in told.items():
+        lines.append([name, *(f"{100 * v:+.1f}".replace("-0.0", "+0.0") for v in differences.values())])
+    return rows(*lines)
+
+
 def robustness() -> str:
     "UAR on unheard speakers under noise, rooms, lines, loudness, length and speed."
     told = result("robustness")

@@ -20,7 +20,14 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / "nbs"
 # The sidebar: a chapter belongs to the last of these whose name is not after its own.
-GROUPS = {"0": "Sound and data", "04": "The workshop", "07a": "At work", "tutorials": "Tutorials"}
+GROUPS = {
+    "0": "Sound and data",
+    "04": "The workshop",
+    "07a": "At work",
+    "07d": "The workshop",
+    "08": "At work",
+    "tutorials": "Tutorials",
+}
 
 _config = ConfigParser(delimiters=["="])
 _config.read(ROOT / "settings.ini", encoding="utf-8")

@@ -93,3 +93,15 @@ def test_the_kernel_has_the_library_and_needs_no_data_set(alone):
     prefix, library, data = run.stdout.split()
     assert (Path(prefix), data) == (Path(sys.prefix), "None")
     assert Path(library).parent == ROOT / "ser_nbdev"
+
+
+@pytest.mark.skipif(
+    not (shutil.which("chromium") or shutil.which("google-chrome")), reason="no Chromium was found"
+)
+def test_the_widget_answers_in_jupyterlab_itself(tmp_path):
+    "A notebook is opened and run, a clip chosen and answered: the command that makes the picture in its chapter."
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed (it is in the dev extra)")
+    shoot = [sys.executable, ROOT / "tools" / "make_lab_screenshot.py", tmp_path]
+    done = subprocess.run(shoot, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "widget.png").stat().st_size > 20_000

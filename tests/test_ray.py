@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from test_engine import children
-from test_scale import fill
+from test_scale import fill, read_rows
 
 from ser_nbdev import features, scale
 from ser_nbdev.engine import EngineError, Ray
@@ -128,6 +128,20 @@ def test_a_node_and_an_actor_are_killed_in_the_middle(cluster, slow, tmp_path):
     cluster.remove_node(nodes.pop(), allow_graceful=False)
     assert run.wait(180) == 0
     assert (tmp_path / "t.csv").read_bytes() == whole
+
+
+def test_a_file_that_takes_too_long_is_a_row(cluster, tmp_path, monkeypatch):
+    "A decoder that hangs on one node holds up nothing: the rest is heard, here and there the same."
+    folder = fill(tmp_path / "x", 20)
+    os.link(folder / "0000.flac", folder / "0000-stuck.flac")
+    monkeypatch.setattr(scale, "_Ear", killer.Ear)
+    where = dict(engine="ray", address=cluster[0].address, workers=2)
+    begun = time.monotonic()
+    rows = list(read_rows(batch(folder, tmp_path / "t.csv", **QUIET, **where, time_limit=5).out))
+    assert time.monotonic() - begun < 90 and len(rows) == 21
+    told = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert list(told) == ["0000-stuck.flac"]
+    assert "took more than 5 s and was given up" in told["0000-stuck.flac"]
 
 
 def test_features_come_from_the_cluster(cluster, tmp_path):

@@ -1,5 +1,6 @@
 "The sync check finds what `nbdev_export && git diff` would miss."
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -53,6 +54,15 @@ def unclean(root):
     notebook.write_text(notebook.read_text().replace('"execution_count": null', '"execution_count": 7', 1))
 
 
+def progress_bar(root):
+    notebook = root / "nbs" / "00_emotions.ipynb"
+    book = json.loads(notebook.read_text("utf-8"))
+    cell = next(cell for cell in book["cells"] if cell["cell_type"] == "code")
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "0"}, "text/plain": ["steps: 0%"]}
+    cell["outputs"].append(dict(output_type="display_data", metadata={}, data=data))
+    notebook.write_text(json.dumps(book, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
+
+
 def old_readme(root):
     (root / "README.md").write_text("# An older page\n")
 
@@ -64,6 +74,7 @@ def old_readme(root):
         (stale, "ser_nbdev/renamed.py: no notebook exports it any more"),
         (missing, "ser_nbdev/emotions.py: is missing"),
         (old_stub, "ser_nbdev/serving.pyi: is not what the notebooks make of it"),
+        (progress_bar, "nbs/00_emotions.ipynb: is not what the notebooks make of it"),
         (unclean, "nbs/00_emotions.ipynb: is not what the notebooks make of it"),
         (old_readme, "ser_nbdev/README.md: is not what the notebooks make of it"),
     ],
