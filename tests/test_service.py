@@ -282,6 +282,10 @@ def test_a_worker_may_write_no_file_and_has_one_thread_to_think(two):
 # ---- more than it can do
 
 
+def test_workers_give_way_to_the_server_in_front(two):
+    assert {psutil.Process(pid).nice() - psutil.Process(two.run.pid).nice() for pid in two.workers()} == {15}
+
+
 def test_a_full_queue_says_when_to_come_back():
     with service("--queue", 1, "--rate", 0, "--time-limit", 30) as one:
         one.wait_for("ser_workers", 1)
@@ -293,7 +297,18 @@ def test_a_full_queue_says_when_to_come_back():
                 began = time.monotonic()
                 status, headers, said = one.post(SAMPLES[0])
                 assert is_problem(said, 503) and int(headers["Retry-After"]) >= 1
+                assert said["detail"] == "The server is busy: try again in a moment."
                 assert time.monotonic() - began < 1
+            assert one.figure('ser_problems_total{kind="busy"}') == 20
+            assert one.figure('ser_requests_total{method="POST",route="none",status="503"}') == 20
+            link = one.link()  # a form without JavaScript: the answer is a page
+            body, kind = form(SAMPLES[0])
+            link.request("POST", "/", body, {"Content-Type": kind, "Accept": "text/html"})
+            page = link.getresponse()
+            assert page.status == 503 and int(page.headers["Retry-After"]) >= 1
+            assert "The server is busy" in page.read().decode() and page.headers["Content-Type"].startswith(
+                "text/html"
+            )
             assert one.get("/healthz")[0] == one.get("/")[0] == 200  # the page is there all the same
             os.kill(worker, signal.SIGCONT)
             assert [h.result()[0] for h in held] == [200, 200]

@@ -14,6 +14,7 @@ class Local:
 
     places, stopping = 4, False  # requests at a time
     inside = replaced = alive = 0  # workers and requests that wait for them
+    full = False
 
     def __init__(self, recognizer=None):
         self._recognizer, self._lock = recognizer, Lock()

@@ -50,6 +50,11 @@ class Metrics:
         self.requests.labels(method, route, status).inc()
         self.seconds.labels(route).observe(seconds)
 
+    def refused(self, method, status, kind):
+        "Count what the server did not hand on to the application."
+        self.requests.labels(method if method in METHODS else "other", "none", status).inc()
+        self.problems.labels(kind).inc()
+
     def answered(self, prediction):
         self.answers.labels(prediction["emotion"], str(prediction["unsure"]).lower()).inc()
         self.sound.inc(prediction["duration"])

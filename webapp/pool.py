@@ -188,14 +188,23 @@ class Pool:
         "Seconds until a place is likely to be free."
         return min(60, max(1, math.ceil(self.inside * self._mean / self.workers)))
 
+    @property
+    def full(self):
+        "Whether all places are taken, in the workers and in the queue."
+        return self.inside >= self.places
+
+    def busy(self):
+        "What a client is told who finds it so."
+        return Problem("busy", "The server is busy: try again in a moment.", self.retry_after())
+
     @contextmanager
     def admitted(self):
         "A place for one request, in a worker or in the queue; raises `Problem` if all are taken."
         with self._lock:
-            full = self.inside >= self.places
+            full = self.full
             self.inside += not full
         if full:
-            raise Problem("busy", "The server is busy: try again in a moment.", self.retry_after())
+            raise self.busy()
         began = time.monotonic()
         try:
             yield

@@ -41,9 +41,9 @@ class _Sentence(ErrorTask):
     "What the server refuses before the application sees it (a body far too large, a broken header), as a problem."
 
     def execute(self):
-        e = self.request.error
+        e, app = self.request.error, self.channel.server.app
         kind = {408: "slow", 413: "too-large", 503: "busy"}.get(e.code, "malformed")
-        problem = Problem(
+        problem = getattr(e, "problem", None) or Problem(
             kind, f"The server did not take the request: {e.reason.lower()}.", 5 if e.code == 503 else None
         )
         body = json.dumps(problem.to_dict() | {"status": e.code}).encode()
@@ -54,6 +54,7 @@ class _Sentence(ErrorTask):
         self.set_close_on_finish()
         self.content_length = len(body)
         note("refused", status=e.code, client=self.channel.addr[0])
+        app.extensions["metrics"].refused(getattr(self.request, "command", ""), e.code, problem.kind)
         self.channel.refused = True
         self.write(body)
 
@@ -76,8 +77,16 @@ class _Full(Error):
     code, reason = 503, "Service Unavailable"
 
 
+class _Busy(_Full):
+    "All workers have their hands full: known before a thread is woken for the request."
+
+    def __init__(self, problem):
+        super().__init__("busy")
+        self.problem = problem
+
+
 class _Parser(HTTPRequestParser):
-    "Refuses a body for which the server has no room left, before it is there."
+    "Refuses a body for which the server has no room left, before it is there, and a request that no worker has time for."
 
     def __init__(self, adj, server=None):
         super().__init__(adj)
@@ -89,7 +98,14 @@ class _Parser(HTTPRequestParser):
         if self.headers_finished and not before and not self.completed:
             if self.server and self.room() > self.server.room:
                 self.error, self.completed = _Full("no room"), True
+        if self.completed and not self.error and self.server and self.hopeless():
+            self.error = _Busy(self.server.app.extensions["engine"].busy())
         return consumed
+
+    def hopeless(self):
+        "Whether it would be refused anyhow; a person with a browser is told so by the application, as a page."
+        costly = self.command == "POST" and "text/html" not in self.headers.get("ACCEPT", "")
+        return costly and self.server.app.extensions["engine"].full
 
     @property
     def expected(self):
@@ -256,7 +272,7 @@ def make_server(app, sock, threads=4, proxies=0):
     dispatcher.set_thread_count(threads)
     about = (sock.family, sock.type, sock.proto, sock.getsockname())
     server = _Server(app, _sock=sock, dispatcher=dispatcher, adj=adj, bind_socket=False, sockinfo=about)
-    server.room = max(ROOM, 2 * most)
+    server.app, server.room = app, max(ROOM, 2 * most)
     return server
 
 
