@@ -38,11 +38,11 @@ UNSURE = 0.5  # an answer that is as likely wrong as right
 class Held:
     "All scores of clips by networks that had not heard the speaker, or the word, or the corpus."
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, parts=(*FOLDS, "tess-OAF", "tess-YAF", "emovo")):
         whole, rows, scores = corpora.table(), [], []
         whole = whole.assign(name=[Path(p).name for p in whole.path])
         self.audits, self.recipe = {}, None
-        for part in (*FOLDS, "tess-OAF", "tess-YAF", "emovo"):
+        for part in parts:
             if not (folder / f"{part}.npz").exists():
                 continue
             kept = np.load(folder / f"{part}.npz")

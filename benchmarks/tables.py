@@ -207,6 +207,18 @@ def encoder_ablation() -> str:
     return rows(*lines)
 
 
+def tries() -> str:
+    "Other recipes at full length on some parts of the benchmark, beside the one that ships."
+    lines = [["changed", "tested on", "alone", "as it ships", "adapted", "as it ships"]]
+    for tried in result("tries")["tries"]:
+        for side, told in tried["theirs"].items():
+            ours = tried["ours"][side]
+            lines.append(
+                [f"`{tried['change']}`", side, *(percent(u[how]) for how in told for u in (told, ours))]
+            )
+    return rows(*lines)
+
+
 def detection() -> str:
     "Frames that were taken for what they are not, by detector, and what each costs."
     kinds = ("speech", "pauses", "sounds made", "sounds recorded")

@@ -1,16 +1,18 @@
 """What the fine-tuned encoder reaches on voices, words and a corpus it has never heard.
 
     SER_DATA_DIR=... python benchmarks/unseen.py [--folder runs/unseen] [--only NAME ...] [--threads 2]
+    SER_DATA_DIR=... python benchmarks/unseen.py --folder runs/tries/no-rooms --only fold1 emovo --change disguise.room=0
 
 Eight trainings, each on all corpora but what it is tested on. Five of them leave out, at once, a fifth of RAVDESS's actors, two of
 EmoDB's speakers and a fifth of TESS's words; two leave out one TESS actress each; one leaves out EMOVO. Each is audited
 first. Scores are stored as each part is done, a killed part goes on where it was; about ten minutes a part on two cores.
-What the scores amount to is told by benchmarks/adaptation.py.
+What the scores amount to is told by benchmarks/adaptation.py; what another recipe came to on some parts, by benchmarks/tries.py.
 """
 
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from common import pin_threads
@@ -60,12 +62,25 @@ def run(name, some, folder, recipe, options):
     os.replace(part, folder / f"{name}.npz")
 
 
+def changed(recipe, changes):
+    "The recipe with other values: body_rate=4e-5, or disguise.room=0 for what stands in its disguise."
+    for change in changes:
+        name, _, value = change.partition("=")
+        owner, _, inner = name.rpartition(".")
+        if owner:
+            recipe = replace(recipe, **{owner: replace(getattr(recipe, owner), **{inner: json.loads(value)})})
+        else:
+            recipe = replace(recipe, **{inner: json.loads(value)})
+    return recipe
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--folder", type=Path, default=Path("runs/unseen"))
     args.add_argument("--cache", type=Path, default=Path("runs/frames"))
     args.add_argument("--only", nargs="*", default=PARTS, choices=PARTS)
     args.add_argument("--threads", type=int, default=2)
+    args.add_argument("--change", nargs="*", default=[], metavar="NAME=VALUE", help="train another recipe")
     args = args.parse_args()
     pin_threads(args.threads)
     from ser_nbdev import corpora, finetuning
@@ -74,10 +89,11 @@ def main():
     args.folder.mkdir(parents=True, exist_ok=True)
     parts = tests(corpora.table())
     options = dict(cache=FeatureCache(args.cache), workers=args.threads)
+    recipe = changed(finetuning.Tuning(), args.change)
     for name in args.only:
         if not (args.folder / f"{name}.npz").exists():
             print(f"== {name}", flush=True)
-            run(name, parts[name], args.folder, finetuning.Tuning(), options)
+            run(name, parts[name], args.folder, recipe, options)
 
 
 if __name__ == "__main__":

@@ -225,13 +225,15 @@ def test_record(open_page):
 
 
 def test_a_recording_can_be_discarded(open_page):
-    page = open_page(permissions=["microphone"])
+    "And then nothing has been sent."
+    page, sent = open_page(permissions=["microphone"]), []
+    page.on("request", lambda request: request.method == "GET" or sent.append(request.url))
     page.click("#record")
     page.wait_for_selector("#booth .elapsed:has-text('0:01')")
     page.keyboard.press("Escape")
     page.wait_for_selector("#record")
     assert not page.is_visible("#booth") and not page.is_visible("#history")
-    assert page.evaluate("document.activeElement.id") == "record"
+    assert page.evaluate("document.activeElement.id") == "record" and not sent
 
 
 def test_a_microphone_that_is_not_to_be_had(open_page):
