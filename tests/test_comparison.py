@@ -180,3 +180,17 @@ def test_the_command_says_what_it_does():
     run = [sys.executable, ROOT / "benchmarks/peers.py", "--help"]
     said = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0 and "--quick" in said.stdout
+
+
+def test_another_recipe_is_told_by_what_is_changed_in_it():
+    pytest.importorskip("keras", reason="Keras is not installed (it is in the train extra)")
+    from tries import differences
+    from unseen import changed
+
+    from ser_nbdev.finetuning import Tuning
+
+    other = changed(Tuning(), ["body_rate=4e-5", "disguise.room=0", 'head="lstm"'])
+    assert (other.body_rate, other.disguise.room, other.head) == (4e-5, 0, "lstm")
+    assert differences(Tuning().to_dict(), other.to_dict()) == "body_rate=4e-05, head=lstm, disguise.room=0"
+    older = {k: v for k, v in Tuning().to_dict().items() if k != "head"}  # a field that came later
+    assert differences(older, Tuning().to_dict()) == ""
