@@ -1,6 +1,6 @@
 """How fast an archive is scored, on how many cores, beside openSMILE, and whether that stays so when it grows.
 
-    python benchmarks/batch.py [--clips 600] [--pairs 5] [--sizes 100,1000,10000,100000] [--seconds 0.5]
+    python benchmarks/batch.py [--clips 600] [--pairs 5] [--sizes 100,1000,10000,100000] [--seconds 0.5] [--growth-alone]
 
 One core and two: the process and its workers are held to one core, then to two (one worker, two workers). Beside it stands
 what the machine itself gives: bare loops over the same clips in one process, and in two at once that share nothing.
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import pin_threads, store
+from common import RESULTS, pin_threads, store
 
 pin_threads(1)
 
@@ -208,18 +208,26 @@ def egemaps():
 
 
 def growth(sources, sizes, bundle, room):
-    "The same batch at several sizes by one worker, as a second one that still starts would count: rate and memory."
-    rows = []
+    """The same batch at several sizes by one worker, as a second one that still starts would count: rate and memory.
+
+    Before and after each run a thousand files are scored, for the speed of a machine changes over minutes:
+    `beside` is the rate over the mean of these two."""
+    yardstick = links(room / "yardstick", list(sources), 1000)
+    rows, before = [], run(yardstick, bundle, 1)["rate"]
     for n in sizes:
-        folder = links(room / f"n{n}", list(sources), n)
-        again = [run(folder, bundle, 1) for _ in range(max(1, min(5, 5000 // n)))]
+        folder, again = links(room / f"n{n}", list(sources), n), []
+        for _ in range(max(1, min(5, 5000 // n))):
+            found, after = run(folder, bundle, 1), run(yardstick, bundle, 1)["rate"]
+            again.append({**found, "beside": 2 * found["rate"] / (before + after)})
+            before = after
         row = {key: statistics.median(r[key] for r in again) for key in again[0]}
         assert row["files"] == n and not row["errors"], row
         rows.append({**row, "runs": len(again)})
         print(json.dumps(rows[-1]), flush=True)
         subprocess.run(["rm", "-rf", folder], check=True)
     spread = {
-        k: max(r[k] for r in rows) / min(r[k] for r in rows) - 1 for k in ("rate", "parent_mb", "worker_mb")
+        k: max(r[k] for r in rows) / min(r[k] for r in rows) - 1
+        for k in ("rate", "beside", "parent_mb", "worker_mb")
     }
     return {"bundle": bundle, "sizes": rows, "spread": spread}
 
@@ -248,6 +256,25 @@ def million_hours(sources, room):
     return result
 
 
+def kept():
+    "What was stored, but for what this run stores anew."
+    told = json.loads((RESULTS / "batch.json").read_text("utf-8"))
+    return {k: v for k, v in told.items() if k not in ("command", "machine")}
+
+
+def rates(sources, room, args):
+    "All but the growth."
+    return {
+        "clips": args.clips,
+        "pairs": args.pairs,
+        "load_average": os.getloadavg()[0],
+        "mean_clip_s": float(np.mean([len(load(p)) for p in sources]) / SAMPLE_RATE),
+        "parts": parts(sources),
+        "cores": two_cores(links(room / "short", list(sources), args.clips), sources, args.pairs),
+        "million_hours": million_hours(sources, room),
+    }
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--clips", type=int, default=600)
@@ -258,26 +285,21 @@ def main():
     args.add_argument(
         "--seconds", type=float, default=0.5, help="how long the clips are of which there are many"
     )
+    args.add_argument("--growth-alone", action="store_true", help="measure the sizes anew and keep the rest")
     args = args.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         (room / "clips").mkdir()
         sources = short_clips(room / "clips")
-        result = {
-            "load_average": os.getloadavg()[0],
-            "mean_clip_s": float(np.mean([len(load(p)) for p in sources]) / SAMPLE_RATE),
-        }
-        result["parts"] = parts(sources)
-        result["cores"] = two_cores(links(room / "short", list(sources), args.clips), sources, args.pairs)
-        result["million_hours"] = million_hours(sources, room)
+        result = kept() if args.growth_alone else rates(sources, room, args)
         snippets = []
         for i, path in enumerate(sources):
             clip = load(path)
             middle = max(0, len(clip) // 2 - int(args.seconds * SAMPLE_RATE / 2))
             snippets.append(room / f"snippet-{i}.flac")
             sf.write(snippets[-1], clip[middle:][: int(args.seconds * SAMPLE_RATE)], SAMPLE_RATE)
-        result["growth"] = growth(snippets, args.sizes, "tess-lstm", room)
-    store("batch", {"clips": args.clips, "pairs": args.pairs, "growth_clip_s": args.seconds, **result})
+        result |= {"growth_clip_s": args.seconds, "growth": growth(snippets, args.sizes, "tess-lstm", room)}
+    store("batch", result)
 
 
 if __name__ == "__main__":
