@@ -210,14 +210,18 @@ def egemaps():
 def growth(sources, sizes, bundle, room):
     """The same batch at several sizes by one worker, as a second one that still starts would count: rate and memory.
 
-    Before and after each run a thousand files are scored, for the speed of a machine changes over minutes:
-    `beside` is the rate over the mean of these two."""
-    yardstick = links(room / "yardstick", list(sources), 1000)
-    rows, before = [], run(yardstick, bundle, 1)["rate"]
+    Before and after each run a thousand files are scored, three times, for the speed of a machine changes over minutes:
+    `beside` is the rate over the mean of the two medians."""
+    thousand = links(room / "thousand", list(sources), 1000)
+
+    def yardstick():
+        return statistics.median(run(thousand, bundle, 1)["rate"] for _ in range(3))
+
+    rows, before = [], yardstick()
     for n in sizes:
         folder, again = links(room / f"n{n}", list(sources), n), []
         for _ in range(max(1, min(5, 5000 // n))):
-            found, after = run(folder, bundle, 1), run(yardstick, bundle, 1)["rate"]
+            found, after = run(folder, bundle, 1), yardstick()
             again.append({**found, "beside": 2 * found["rate"] / (before + after)})
             before = after
         row = {key: statistics.median(r[key] for r in again) for key in again[0]}
