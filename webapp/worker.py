@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from ser_nbdev import serving
@@ -83,7 +84,10 @@ def main(
     "Answer jobs until the server closes its end."
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and a stopped service are the server's business:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it lets us finish, and then closes the socket
-    os.nice(15)  # whoever works gives way to the server in front, which has to say quickly that all are busy
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(
+            15
+        )  # whoever works gives way to the server in front, which has to say quickly that all are busy
     link = Connection(number)
 
     def say(reply):
