@@ -257,21 +257,29 @@ def relinked(text: str, page: str) -> str:
 # --- the page
 
 
+def group(path: str) -> str:
+    "Where a page stands in the sidebar."
+    return [name for first, name in GROUPS.items() if first <= path][-1]
+
+
 def chapters() -> list:
-    "All pages but the home page, in order: the chapters by name, then the tutorials as the home page mentions them."
+    "All pages but the home page, in order: the chapters by group and name, then the tutorials as the home page mentions them."
     home = (NBS / "index.ipynb").read_text("utf-8")
     found = [p.relative_to(NBS).with_suffix("").as_posix() for p in NBS.rglob("*.ipynb")]
     found = [
         p for p in found if p != "index" and not any(q.startswith((".", "_")) for q in PurePosixPath(p).parts)
     ]
-    return sorted(found, key=lambda p: ("/" in p, home.find(f"{p}.ipynb") if "/" in p else 0, p))
+    groups = list(dict.fromkeys(GROUPS.values()))
+    return sorted(
+        found, key=lambda p: (groups.index(group(p)), home.find(f"{p}.ipynb") if "/" in p else 0, p)
+    )
 
 
 def contents() -> str:
     "The sidebar, as the table of contents that Sphinx takes."
     groups = {}
     for path in chapters():
-        groups.setdefault([g for k, g in GROUPS.items() if k <= path][-1], []).append(path)
+        groups.setdefault(group(path), []).append(path)
     groups["Reference"] = ["All names <genindex>"]
     lists = (
         "\n".join(["```{toctree}", ":hidden:", f":caption: {g}", "", *p, "```"]) for g, p in groups.items()

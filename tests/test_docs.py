@@ -57,7 +57,9 @@ def test_every_notebook_is_a_page_with_a_title_in_the_sidebar(pages, own):
         assert name == "index.html" or sidebar[title] == name
     assert len(pages["index.html"].select(".sidebar-tree p.caption")) >= 4
     order = [href for href in sidebar.values() if href in own and "/" not in href]
-    assert order == sorted(order)
+    assert order == [f"{page}.html" for page in chapters.chapters() if "/" not in page]
+    work = [href for href in order if chapters.group(href) == "At work"]
+    assert work == sorted(work) and order[-len(work) :] == work and "07d_comparison.html" not in work
 
 
 def test_pages_lead_to_the_one_before_and_the_one_after(pages):
