@@ -46,8 +46,8 @@ def drop_widgets(folder: Path):
     for path in folder.rglob("*.ipynb"):
         book = json.loads(path.read_text("utf-8"))
         for cell in book["cells"]:
-            if widgets := [out for out in cell.get("outputs", []) if WIDGET in out.get("data", {})]:
-                cell["outputs"] = [out for out in cell["outputs"] if out not in widgets]
+            if "outputs" in cell:
+                cell["outputs"] = [out for out in cell["outputs"] if WIDGET not in out.get("data", {})]
         text = json.dumps(book, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
         if text != path.read_text("utf-8"):
             path.write_text(text, encoding="utf-8")

@@ -87,16 +87,21 @@ def sides(held, corpus, parts):
             )
 
 
+def known(learnt, table, scores):
+    "Probabilities of every clip where all clips of its speaker are known, unlabelled."
+    p = learnt.probabilities(scores)
+    for _, i in table.groupby("speaker").indices.items():
+        p[i] = learnt.probabilities(scores[i], learnt.voice(scores[i]))
+    return p
+
+
 def judged(held, corpus, protocol, parts, adapted):
     "The report of a figure, each clip alone, or all clips of a speaker known."
     tables, ps = [], []
     for rows, labels, scores, learnt in sides(held, corpus, parts):
         t = held.table.loc[rows].reset_index(drop=True)
-        p = learnt.probabilities(scores)
-        for _, i in t.groupby("speaker").indices.items() if adapted else ():
-            p[i] = learnt.probabilities(scores[i], learnt.voice(scores[i]))
         tables.append(t)
-        ps.append(p)
+        ps.append(known(learnt, t, scores) if adapted else learnt.probabilities(scores))
     audit = [held.audits[part, corpus] for part in parts if (part, corpus) in held.audits]
     said = protocol + (", adapted to all clips of each speaker, unlabelled" if adapted else "")
     table, p = evaluation.pool(list(zip(tables, ps)))
@@ -137,22 +142,23 @@ def adapted_uar(held, corpus, parts):
     for rows, labels, scores, learnt in sides(held, corpus, parts):
         t = held.table.loc[rows].reset_index(drop=True)
         truth.append(evaluation.truth_of(t, labels))
-        said.append(np.empty_like(truth[-1]))
-        for _, i in t.groupby("speaker").indices.items():
-            said[-1][i] = learnt.probabilities(scores[i], learnt.voice(scores[i])).argmax(axis=1)
+        said.append(known(learnt, t, scores).argmax(axis=1))
     return float(evaluation.uar(np.concatenate(truth), np.concatenate(said)))
 
 
 def sensitivity(folder, have):
     "By protocol: how adapted UAR differs with half and with twice of each number that was chosen by looking at it."
-    uars = {}
-    for name in (None, "PRIOR", "PRIOR_SCATTER", "MANY"):
-        for factor in (0.5, 2.0) if name else (1.0,):
-            with patch.object(adaptation, name or "MANY", factor * getattr(adaptation, name or "MANY")):
-                held = Held(folder)  # anew, for what it has learnt stays with it
-                uars[name, factor] = {f: adapted_uar(held, *FIGURES[f][::2]) for f in have}
-    start = uars.pop((None, 1.0))
-    return {f"{name} x {k:g}": {f: u[f] - start[f] for f in have} for (name, k), u in uars.items()}
+
+    def uars():
+        held = Held(folder)  # anew, for what it has learnt stays with it
+        return {f: adapted_uar(held, *FIGURES[f][::2]) for f in have}
+
+    start, found = uars(), {}
+    for name in ("PRIOR", "PRIOR_SCATTER", "MANY"):
+        for factor in (0.5, 2.0):
+            with patch.object(adaptation, name, factor * getattr(adaptation, name)):
+                found[f"{name} x {factor:g}"] = {f: u - start[f] for f, u in uars().items()}
+    return found
 
 
 def risk_coverage(report):

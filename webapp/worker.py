@@ -85,9 +85,7 @@ def main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and a stopped service are the server's business:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it lets us finish, and then closes the socket
     with suppress(OSError):  # a sandbox may forbid it
-        os.nice(
-            15
-        )  # whoever works gives way to the server in front, which has to say quickly that all are busy
+        os.nice(15)  # give way to the server in front, which has to say quickly that all are busy
     link = Connection(number)
 
     def say(reply):
