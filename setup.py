@@ -15,8 +15,8 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-train, scale, ray, docs, notebook = (
-    lines(f"{extra}_requirements") for extra in ("train", "scale", "ray", "docs", "notebook")
+train, scale, cloud, ray, docs, notebook = (
+    lines(f"{extra}_requirements") for extra in ("train", "scale", "cloud", "ray", "docs", "notebook")
 )
 setup(
     name=cfg["lib_name"],
@@ -41,13 +41,14 @@ setup(
     extras_require={
         "train": train,
         "scale": scale,
+        "cloud": scale + cloud,
         "ray": scale + ray,
         "listen": lines("listen_requirements"),
         "docs": docs,
         "notebook": notebook,
         "bench": lines("bench_requirements"),
         "fuzz": lines("fuzz_requirements"),
-        "dev": train + scale + ray + docs + notebook + lines("dev_requirements"),
+        "dev": train + scale + cloud + ray + docs + notebook + lines("dev_requirements"),
     },
     entry_points={
         "console_scripts": lines("console_scripts"),

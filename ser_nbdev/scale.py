@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import sqlite3
@@ -135,6 +136,7 @@ def _manifest(file, name, suffix, column, speaker_column):
 
 # %% ../nbs/09_scale.ipynb #d0c9ed54
 MAX_BYTES = 2**29  # of a file that comes over the network
+_UNHEARD = logging.NullHandler()  # without one, Python prints the warnings of whoever has set up no logging
 
 
 def _fs(url):
@@ -142,11 +144,21 @@ def _fs(url):
     try:
         import fsspec
 
+        for client in ("fsspec", "s3fs", "gcsfs"):
+            logging.getLogger(client).addHandler(_UNHEARD)
         return fsspec.core.url_to_fs(url)
     except ModuleNotFoundError:
-        raise BatchError(f"{url}: this needs fsspec: pip install 'ser_nbdev[scale]'") from None
-    except (ImportError, ValueError) as e:
+        raise BatchError(f"{url}: this needs fsspec: pip install 'ser_nbdev[{_extra(url)}]'") from None
+    except ImportError as e:
+        how = f"{e}: pip install 'ser_nbdev[cloud]'" if _extra(url) == "cloud" else str(e).rstrip(".")
+        raise BatchError(f"{url} cannot be reached ({how}).") from None
+    except ValueError as e:
         raise BatchError(f"{url} cannot be reached ({str(e).rstrip('.')}).") from None
+
+
+def _extra(url):
+    "What to install for such an address."
+    return "cloud" if url.partition("://")[0] in ("s3", "s3a", "gs", "gcs") else "scale"
 
 # %% ../nbs/09_scale.ipynb #8e5a6c65
 def _fetch(url, max_bytes=MAX_BYTES, waits=(0.5, 2)):

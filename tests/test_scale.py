@@ -590,13 +590,18 @@ def test_the_base_install_is_enough_for_csv_and_says_what_parquet_needs(tmp_path
         [sys.executable, "-c", code, "batch", *args], capture_output=True, text=True, cwd=tmp_path
     )  # noqa: E731
     assert run("x", "--out", "t.csv").returncode == 0 and run("x", "--out", "t.jsonl").returncode == 0
-    for args in (["x", "--out", "t.parquet"], ["x.parquet", "--out", "u.csv"], ["s3://x", "--out", "u.csv"]):
-        (tmp_path / "x.parquet").touch()
+    (tmp_path / "x.parquet").touch()
+    for extra, *args in (
+        ("scale", "x", "--out", "t.parquet"),
+        ("scale", "x.parquet", "--out", "u.csv"),
+        ("scale", "https://x", "--out", "u.csv"),
+        ("cloud", "s3://x", "--out", "u.csv"),
+    ):
         done = run(*args)
         assert (
             done.returncode == 1
             and is_one_sentence(done.stderr)
-            and "pip install 'ser_nbdev[scale]'" in done.stderr
+            and f"pip install 'ser_nbdev[{extra}]'" in done.stderr
         )
     done = run("x", "--out", "u.csv", "--engine", "ray")
     assert (

@@ -85,7 +85,7 @@ def test_the_image_brings_all_that_its_packages_ask_for():
 
 def runtime():
     "All that an install with the workshop's extras brings along, as it is installed here."
-    found, left = set(), [Requirement("ser_nbdev[train,scale,ray,listen]")]
+    found, left = set(), [Requirement("ser_nbdev[train,cloud,ray,listen]")]
     while left:
         asked = left.pop()
         name = canonicalize_name(asked.name)
