@@ -208,30 +208,18 @@ def egemaps():
 
 
 def growth(sources, sizes, bundle, room):
-    """The same batch at several sizes by one worker, as a second one that still starts would count: rate and memory.
-
-    Before and after each run a thousand files are scored, three times, for the speed of a machine changes over minutes:
-    `beside` is the rate over the mean of the two medians."""
-    thousand = links(room / "thousand", list(sources), 1000)
-
-    def yardstick():
-        return statistics.median(run(thousand, bundle, 1)["rate"] for _ in range(3))
-
-    rows, before = [], yardstick()
+    "The same batch at several sizes on one core by one worker, small ones more than once: rate and memory."
+    rows = []
     for n in sizes:
-        folder, again = links(room / f"n{n}", list(sources), n), []
-        for _ in range(max(1, min(5, 5000 // n))):
-            found, after = run(folder, bundle, 1), yardstick()
-            again.append({**found, "beside": 2 * found["rate"] / (before + after)})
-            before = after
+        folder = links(room / f"n{n}", list(sources), n)
+        again = [run(folder, bundle, 1, cores=1) for _ in range(max(1, min(15, 15_000 // n)))]
         row = {key: statistics.median(r[key] for r in again) for key in again[0]}
         assert row["files"] == n and not row["errors"], row
         rows.append({**row, "runs": len(again)})
         print(json.dumps(rows[-1]), flush=True)
         subprocess.run(["rm", "-rf", folder], check=True)
     spread = {
-        k: max(r[k] for r in rows) / min(r[k] for r in rows) - 1
-        for k in ("rate", "beside", "parent_mb", "worker_mb")
+        k: max(r[k] for r in rows) / min(r[k] for r in rows) - 1 for k in ("rate", "parent_mb", "worker_mb")
     }
     return {"bundle": bundle, "sizes": rows, "spread": spread}
 
