@@ -350,6 +350,48 @@ def hear(
         _memory[key] = _stored(path, cache) if cache else _hear(path)
     return _memory[key]
 
+# %% ../nbs/04_splits.ipynb #5ce7c402
+_SKETCH, _AT_ONCE = 128, 2048  # numbers, clips
+_LIKELY = NEAR_LIKENESS - 5 * (1 - NEAR_LIKENESS**2) / _SKETCH**0.5  # what a sketch has to reach
+
+
+@lru_cache(None)
+def _directions():  # (moments * bands, sketch)
+    return np.random.default_rng(0).normal(size=(_MOMENTS * _BANDS, _SKETCH)).astype(np.float32)
+
+
+def _sketch(flat):  # (n, moments * bands) -> (n, sketch), of length one
+    s = flat @ _directions()
+    return s / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-9)
+
+
+def _likely(sketches, moved):  # (n, sketch), a list of (m, sketch) -> indices of pairs, row by row
+    best = np.full((len(sketches), len(moved[0])), -1, np.float32)
+    for m in moved:
+        np.maximum(best, sketches @ m.T, out=best)
+    rows, columns = np.nonzero(best > _LIKELY)
+    at = np.flatnonzero(np.diff(rows, prepend=-1))
+    return zip(rows[at].tolist(), np.split(columns, at[1:]))
+
+
+def _alike(
+    a: list,  # fingerprints
+    b: list,  # fingerprints
+    once: bool = False,  # `b` is `a`: a pair comes once, and none with itself
+):  # yields (i, j), block by block
+    "Places of fingerprints whose likeness exceeds `NEAR_LIKENESS`."
+    blocks = lambda x: (np.stack(x[i : i + _AT_ONCE]).astype(np.float32) for i in range(0, len(x), _AT_ONCE))  # noqa: E731
+    sketches = [_sketch(block.reshape(len(block), -1)) for block in blocks(a)]
+    for n, right in enumerate(blocks(b)):
+        moved = [_sketch(_moved(right, by)) for by in range(-_SHIFTS, _SHIFTS + 1)]
+        for k, left in enumerate(sketches[: n + 1] if once else sketches):
+            for i, columns in _likely(left, moved):
+                i += k * _AT_ONCE
+                columns = columns[columns + n * _AT_ONCE > i] if once else columns
+                if len(columns):
+                    alike = likeness(a[i][None], right[columns])[0] > NEAR_LIKENESS
+                    yield from ((i, j + n * _AT_ONCE) for j in columns[alike].tolist())
+
 # %% ../nbs/04_splits.ipynb #7ff15df6
 @lru_cache(1024)
 def _low_of(path):
@@ -387,16 +429,14 @@ def _twins(
     for j, p in enumerate(b):
         by_digest.setdefault(heard[p].digest, []).append(j)
     same = {(i, j) for i, p in enumerate(a) for j in by_digest.get(heard[p].digest, ()) if not once or i < j}
-    near, right = [], np.stack([heard[p].fingerprint for p in b])
-    for start in range(0, len(a), 512):
-        left = np.stack([heard[p].fingerprint for p in a[start : start + 512]])
-        for i, j in np.argwhere(likeness(left, right) > NEAR_LIKENESS):
-            i, j = int(i) + start, int(j)
-            if heard[a[i]].digest == heard[b[j]].digest or (once and i >= j):
-                continue
-            r = _correlation_of(*sorted((a[i], b[j])))
-            if r > NEAR_CORRELATION:
-                near.append((a[i], b[j], round(r, 3)))
+    left, right = ([heard[p].fingerprint for p in side] for side in (a, b))
+    near = []
+    for i, j in sorted(_alike(left, right, once)):
+        if heard[a[i]].digest == heard[b[j]].digest:
+            continue
+        r = _correlation_of(*sorted((a[i], b[j])))
+        if r > NEAR_CORRELATION:
+            near.append((a[i], b[j], round(r, 3)))
     return [(a[i], b[j]) for i, j in sorted(same)], near
 
 # %% ../nbs/04_splits.ipynb #94d67f21

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -38,15 +38,21 @@ def lab(home):
         command, env=os.environ | own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        while not (found := list((home / ".RUNTIME").glob("jpserver-*.json"))):
+        while not (url := address(home / ".RUNTIME")):
             if server.poll() is not None:
                 sys.exit("JupyterLab did not start: try `make lab` to see why.")
             time.sleep(0.3)
-        time.sleep(1)  # until the file is whole
-        yield json.loads(found[0].read_text())["url"]
+        yield url
     finally:
         server.terminate()
         server.wait(30)
+
+
+def address(runtime):
+    "Of the server, from the file that it writes when it is ready; None before."
+    for file in runtime.glob("jpserver-*.json"):
+        with suppress(ValueError):  # half written
+            return json.loads(file.read_text())["url"]
 
 
 def shoot(page, where):

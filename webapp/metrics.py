@@ -43,17 +43,17 @@ class Metrics:
             Gauge(name, text, registry=r).set_function(lambda a=attribute: getattr(engine, a))
 
     def requested(self, method, route, status, seconds):
-        method, route = (
-            method if method in METHODS else "other",
-            route or "none",
-        )  # a client could invent any number
-        self.requests.labels(method, route, status).inc()
-        self.seconds.labels(route).observe(seconds)
+        self._count(method, route or "none", status)
+        self.seconds.labels(route or "none").observe(seconds)
 
     def refused(self, method, status, kind):
         "Count what the server did not hand on to the application."
-        self.requests.labels(method if method in METHODS else "other", "none", status).inc()
+        self._count(method, "none", status)
         self.problems.labels(kind).inc()
+
+    def _count(self, method, route, status):
+        known = method if method in METHODS else "other"  # a client could invent any number
+        self.requests.labels(known, route, status).inc()
 
     def answered(self, prediction):
         self.answers.labels(prediction["emotion"], str(prediction["unsure"]).lower()).inc()
