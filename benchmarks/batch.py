@@ -1,6 +1,6 @@
 """How fast an archive is scored, on how many cores, beside openSMILE, and whether that stays so when it grows.
 
-    python benchmarks/batch.py [--clips 600] [--pairs 5] [--sizes 100,1000,10000,100000] [--seconds 0.5] [--growth-alone]
+    python benchmarks/batch.py [--clips 600] [--pairs 15] [--sizes 100,1000,10000,100000] [--only growth]
 
 One core and two: the process and its workers are held to one core, then to two (one worker, two workers). Beside it stands
 what the machine itself gives: bare loops over the same clips in one process, and in two at once that share nothing.
@@ -248,49 +248,55 @@ def million_hours(sources, room):
     return result
 
 
+def snippets(sources, room, seconds):
+    "The middle of each clip."
+    made = []
+    for i, path in enumerate(sources):
+        clip = load(path)
+        middle = max(0, len(clip) // 2 - int(seconds * SAMPLE_RATE / 2))
+        made.append(room / f"snippet-{i}.flac")
+        sf.write(made[-1], clip[middle:][: int(seconds * SAMPLE_RATE)], SAMPLE_RATE)
+    return made
+
+
 def kept():
-    "What was stored, but for what this run stores anew."
+    "What was stored before."
     told = json.loads((RESULTS / "batch.json").read_text("utf-8"))
     return {k: v for k, v in told.items() if k not in ("command", "machine")}
 
 
-def rates(sources, room, args):
-    "All but the growth."
-    return {
-        "clips": args.clips,
-        "pairs": args.pairs,
-        "load_average": os.getloadavg()[0],
-        "mean_clip_s": float(np.mean([len(load(p)) for p in sources]) / SAMPLE_RATE),
-        "parts": parts(sources),
-        "cores": two_cores(links(room / "short", list(sources), args.clips), sources, args.pairs),
-        "million_hours": million_hours(sources, room),
-    }
+PARTS = ("parts", "cores", "million_hours", "growth")
 
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--clips", type=int, default=600)
-    args.add_argument("--pairs", type=int, default=5)
+    args.add_argument("--pairs", type=int, default=15)
     args.add_argument(
         "--sizes", type=lambda s: [int(n) for n in s.split(",")], default=[100, 1000, 10_000, 100_000]
     )
-    args.add_argument(
-        "--seconds", type=float, default=0.5, help="how long the clips are of which there are many"
-    )
-    args.add_argument("--growth-alone", action="store_true", help="measure the sizes anew and keep the rest")
+    args.add_argument("--seconds", type=float, default=0.5, help="of the clips of which there are many")
+    args.add_argument("--only", nargs="*", default=PARTS, choices=PARTS, help="the rest stays as it was")
     args = args.parse_args()
+    result = {} if set(args.only) == set(PARTS) else kept()
     with tempfile.TemporaryDirectory() as folder:
         room = Path(folder)
         (room / "clips").mkdir()
         sources = short_clips(room / "clips")
-        result = kept() if args.growth_alone else rates(sources, room, args)
-        snippets = []
-        for i, path in enumerate(sources):
-            clip = load(path)
-            middle = max(0, len(clip) // 2 - int(args.seconds * SAMPLE_RATE / 2))
-            snippets.append(room / f"snippet-{i}.flac")
-            sf.write(snippets[-1], clip[middle:][: int(args.seconds * SAMPLE_RATE)], SAMPLE_RATE)
-        result |= {"growth_clip_s": args.seconds, "growth": growth(snippets, args.sizes, "tess-lstm", room)}
+        result["load_average"] = os.getloadavg()[0]
+        result["mean_clip_s"] = float(np.mean([len(load(p)) for p in sources]) / SAMPLE_RATE)
+        if "parts" in args.only:
+            result["parts"] = parts(sources)
+        if "cores" in args.only:
+            short = links(room / "short", list(sources), args.clips)
+            result["cores"] = two_cores(short, sources, args.pairs)
+            result |= {"clips": args.clips, "pairs": args.pairs}
+        if "million_hours" in args.only:
+            result["million_hours"] = million_hours(sources, room)
+        if "growth" in args.only:
+            many = snippets(sources, room, args.seconds)
+            result["growth_clip_s"] = args.seconds
+            result["growth"] = growth(many, args.sizes, "tess-lstm", room)
     store("batch", result)
 
 
