@@ -208,16 +208,20 @@ def egemaps():
 
 
 def growth(sources, sizes, bundle, room):
-    "The same batch at several sizes on one core by one worker, small ones more than once: rate and memory."
-    rows = []
-    for n in sizes:
-        folder = links(room / f"n{n}", list(sources), n)
-        again = [run(folder, bundle, 1, cores=1) for _ in range(max(1, min(15, 15_000 // n)))]
-        row = {key: statistics.median(r[key] for r in again) for key in again[0]}
-        assert row["files"] == n and not row["errors"], row
-        rows.append({**row, "runs": len(again)})
-        print(json.dumps(rows[-1]), flush=True)
-        subprocess.run(["rm", "-rf", folder], check=True)
+    """The same batch at several sizes on one core by one worker: rate and memory.
+
+    Small ones run more often, evenly before and after the large ones: the speed of a machine changes over minutes."""
+    often = {n: max(1, min(15, 40_000 // n)) for n in sizes}
+    found = {n: [] for n in sizes}
+    folders = {n: links(room / f"n{n}", list(sources), n) for n in sizes}
+    for _, n in sorted(((k + 0.5) / times, n) for n, times in often.items() for k in range(times)):
+        found[n].append(run(folders[n], bundle, 1, cores=1))
+        assert found[n][-1]["files"] == n and not found[n][-1]["errors"], found[n][-1]
+        print(n, json.dumps(found[n][-1]), flush=True)
+    rows = [
+        {key: statistics.median(r[key] for r in again) for key in again[0]} | {"runs": len(again)}
+        for again in found.values()
+    ]
     spread = {
         k: max(r[k] for r in rows) / min(r[k] for r in rows) - 1 for k in ("rate", "parent_mb", "worker_mb")
     }

@@ -9,6 +9,8 @@ class Crashed(RuntimeError):
 
 def cores() -> int: ...
 
+WORKER_ENVIRONMENT: Incomplete
+
 class _Worker:
     time_limit: Incomplete
     def __init__(self, make, time_limit=None) -> None: ...

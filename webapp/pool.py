@@ -21,6 +21,8 @@ from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from types import SimpleNamespace
 
+from ser_nbdev.engine import WORKER_ENVIRONMENT
+
 from .logs import note
 from .problems import Problem
 
@@ -34,9 +36,6 @@ START = 30.0  # seconds that a worker may take to start, and a request waits for
 CRASHES = {
     -s for s in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, getattr(signal, "SIGBUS", 7))
 }
-
-#: One thread a worker: what they gain by more they take from each other.
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")}
 
 CODE = (
     "import sys; sys.path[:] = {path!r}; from ser_nbdev.webapp.worker import main; main({number}, {bundle!r})"
@@ -60,7 +59,7 @@ class _Worker:
                 [sys.executable, "-c", code],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | WORKER_ENVIRONMENT,
             )
             self.link = Connection(ours.detach())
         self.dead, self.asked = Event(), 0
