@@ -360,6 +360,11 @@ def _directions():  # (moments * bands, sketch)
     return np.random.default_rng(0).normal(size=(_MOMENTS * _BANDS, _SKETCH)).astype(np.float32)
 
 
+def _blocks(prints):  # yields arrays of `_AT_ONCE` fingerprints at most
+    for i in range(0, len(prints), _AT_ONCE):
+        yield np.stack(prints[i : i + _AT_ONCE]).astype(np.float32)
+
+
 def _sketch(flat):  # (n, moments * bands) -> (n, sketch), of length one
     s = flat @ _directions()
     return s / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-9)
@@ -380,9 +385,8 @@ def _alike(
     once: bool = False,  # `b` is `a`: a pair comes once, and none with itself
 ):  # yields (i, j), block by block
     "Places of fingerprints whose likeness exceeds `NEAR_LIKENESS`."
-    blocks = lambda x: (np.stack(x[i : i + _AT_ONCE]).astype(np.float32) for i in range(0, len(x), _AT_ONCE))  # noqa: E731
-    sketches = [_sketch(block.reshape(len(block), -1)) for block in blocks(a)]
-    for n, right in enumerate(blocks(b)):
+    sketches = [_sketch(block.reshape(len(block), -1)) for block in _blocks(a)]
+    for n, right in enumerate(_blocks(b)):
         moved = [_sketch(_moved(right, by)) for by in range(-_SHIFTS, _SHIFTS + 1)]
         for k, left in enumerate(sketches[: n + 1] if once else sketches):
             for i, columns in _likely(left, moved):
