@@ -149,11 +149,11 @@ def _fs(url):
         return fsspec.core.url_to_fs(url)
     except ModuleNotFoundError:
         raise BatchError(f"{url}: this needs fsspec: pip install 'ser_nbdev[{_extra(url)}]'") from None
-    except ImportError as e:
-        how = f"{e}: pip install 'ser_nbdev[cloud]'" if _extra(url) == "cloud" else str(e).rstrip(".")
-        raise BatchError(f"{url} cannot be reached ({how}).") from None
-    except ValueError as e:
-        raise BatchError(f"{url} cannot be reached ({str(e).rstrip('.')}).") from None
+    except (ImportError, ValueError) as e:
+        why = str(e).rstrip(".")
+        if isinstance(e, ImportError) and _extra(url) == "cloud":
+            why += ": pip install 'ser_nbdev[cloud]'"
+        raise BatchError(f"{url} cannot be reached ({why}).") from None
 
 
 def _extra(url):

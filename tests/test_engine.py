@@ -41,6 +41,12 @@ def test_each_worker_has_one_thread():
     assert [a for _, a, _ in Local(1).run(killer.make_threads, [(0, "OMP_NUM_THREADS")])] == ["1"]
 
 
+def test_each_worker_keeps_some_memory_for_what_comes_next():
+    names = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]
+    told = [a for _, a, _ in Local(1).run(killer.make_threads, enumerate(names))]
+    assert told == [str(2 * 2**20)] * 2
+
+
 def test_the_first_error_in_order_is_raised():
     with pytest.raises(TypeError, match="object of type 'int' has no len"):
         list(in_order(Local(2), len, ["a"] * 40 + [1] + ["b"] * 40))
