@@ -74,7 +74,9 @@ docs: $(VENV)/.docs  ## build the site into _docs/html; open its index.html, no 
 bundle: $(VENV)/.dev  ## train the bundle that ships; needs SER_DATA_DIR and the figures of `make bench`
 	$(BIN)/python benchmarks/bundle.py
 
-bench: bench-train bench-measure  ## measure every figure of the README; needs SER_DATA_DIR, about twelve hours
+bench:  ## measure every figure of the README; needs SER_DATA_DIR, about twelve hours
+	$(MAKE) bench-train
+	$(MAKE) bench-measure
 
 bench-train: $(VENV)/.bench  ## the hours of it: train and test fold by fold; goes on where it was stopped
 	$(BIN)/python benchmarks/accuracy.py
